@@ -47,7 +47,7 @@ async def erase(store: Store, who: Principal, owner: str) -> Erased:
     reach, threads, messages = _reach(who, owner), 0, 0
     while found := await _some_threads(store, reach.and_unfinished()):
         for thread_id in found:
-            removed = await thread_removal.remove(store, reach.and_unfinished(), thread_id)
+            removed = await thread_removal.remove(store, reach, thread_id)
             threads, messages = threads + removed.threads, messages + removed.messages
     while await store.write(lambda transaction: transaction.forget_owner(reach, _PLACES)) == _PLACES:
         pass

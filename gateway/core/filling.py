@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -16,7 +17,6 @@ from gateway.core.clock import now_ms
 from gateway.domain.idempotency import KeyTaken
 from gateway.domain.principal import Reach
 from gateway.errors import NotFound
-from gateway.store.filling import FillWrites
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
     from gateway.domain.thread import Thread
-    from gateway.store.filling import Filling
+    from gateway.store.filling import Filling, FillWrites
+    from gateway.store.writes import End
 
 T = TypeVar("T")
 
@@ -105,10 +106,16 @@ def chunks(items: Sequence[T], size_of: Callable[[T], int]) -> Iterator[Sequence
 
 
 async def watch(store: Store) -> None:
-    """Remove what was abandoned, for as long as a server runs; several servers may do so at once."""
+    """Remove what was abandoned, for as long as a server runs; several servers may do so at once.
+
+    Rows of long threads that this process has deleted are removed without delay.
+    """
     while True:
+        store.leftovers.clear()
         await remove_abandoned(store, now_ms() - _ABANDONED_MS)
-        await asyncio.sleep(_INTERVAL_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_INTERVAL_S):
+                await store.leftovers.wait()
 
 
 async def remove_abandoned(store: Store, before_ms: int) -> int:
@@ -128,6 +135,8 @@ async def _abandoned(store: Store, before_ms: int) -> list[tuple[str, ThreadId]]
 
 async def remove_unfinished(store: Store, reach: Reach, thread_id: ThreadId, before_ms: int = _ANY) -> None:
     """Remove a thread, if it is not whole and got no message since a time."""
-    own = reach.and_unfinished()
-    is_abandoned = partial(FillWrites.is_abandoned, reach=own, thread_id=thread_id, before=before_ms)
-    await thread_removal.remove(store, own, thread_id, is_abandoned)
+    await thread_removal.remove(store, reach, thread_id, partial(_is_abandoned, before_ms))
+
+
+async def _is_abandoned(before_ms: int, _transaction: FillWrites, end: End) -> bool:
+    return end.filling is not None and end.filling < before_ms

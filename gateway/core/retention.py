@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
     from gateway.observability.metrics import Reading
     from gateway.store.reads import Reads
+    from gateway.store.writes import End
 
 log: Final = logging.getLogger(__name__)
 
@@ -65,8 +66,8 @@ async def delete_overdue(store: Store, before_ms: int) -> int:
     return deleted
 
 
-async def _is_overdue(own: Reach, before_ms: int, reads: Reads) -> bool:
-    return bool(await reads.overdue_threads(own, before_ms, 1))
+async def _is_overdue(own: Reach, before_ms: int, reads: Reads, end: End) -> bool:
+    return end.filling is not None or bool(await reads.overdue_threads(own, before_ms, 1))
 
 
 async def _next_project(store: Store, after: str) -> str | None:

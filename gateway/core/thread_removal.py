@@ -1,8 +1,8 @@
 """Removing a thread of any length, in transactions that are short, so that other writers do not wait for it.
 
-Each commit leaves a valid state: messages are deleted before their thread, and the next removal completes an
-interrupted one.
-Must not be here: which threads are removed (`erasing`, `retention`), the deletion that a client asks for (`threads`).
+The first transaction deletes the thread for all callers. The following ones delete its rows, that of the thread last;
+if they are interrupted, any server continues (`filling.watch`).
+Must not be here: which threads are removed (`erasing`, `retention`, `threads`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from gateway.errors import NotFound
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -20,8 +18,9 @@ if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
     from gateway.domain.principal import Reach
     from gateway.store.runs import RunWrites
+    from gateway.store.writes import End
 
-    IsDue = Callable[[RunWrites], Awaitable[bool]]
+    IsDue = Callable[[RunWrites, End], Awaitable[bool]]
 
 _ROWS: Final = 100  # of one statement
 _HOLD_S: Final = 0.03  # after which a transaction begins no further statement; its commit may take longer
@@ -35,15 +34,15 @@ class Removed(NamedTuple):
 
 
 async def remove(store: Store, reach: Reach, thread_id: ThreadId, is_due: IsDue | None = None) -> Removed:
-    """Delete a thread with its messages, if it exists and is due.
+    """Delete a thread with its messages, whether it is whole or not, if it exists and is due.
 
-    `is_due` says in each transaction whether it is still to be deleted.
+    `is_due` says in each transaction whether it is still to be deleted, given the end of the thread.
     Errors: Unavailable, after which the next call continues.
     """
     removed = 0
     position: int | None = 0
     while position is not None:
-        work = partial(_step, reach=reach, thread_id=thread_id, position=position, is_due=is_due)
+        work = partial(_step, reach=reach.and_unfinished(), thread_id=thread_id, position=position, is_due=is_due)
         step = await store.write(work, thread_id)
         if step is None:
             return Removed(0, removed)
@@ -56,19 +55,18 @@ async def _step(
     transaction: RunWrites, reach: Reach, thread_id: ThreadId, position: int, is_due: IsDue | None
 ) -> tuple[int, int | None] | None:
     """Delete messages of a thread for a limited time, then itself; return their number, and where to continue."""
-    end = time.monotonic() + _HOLD_S
-    try:
-        await transaction.next_position(reach, thread_id)
-    except NotFound:
+    until = time.monotonic() + _HOLD_S
+    end = (await transaction.lock_ends(reach, [thread_id])).get(thread_id)
+    if end is None or (is_due is not None and not await is_due(transaction, end)):
         return None
-    if is_due is not None and not await is_due(transaction):
-        return None
+    if end.filling is None:
+        await transaction.hide_thread(reach, thread_id)
     removed, has_more = 0, True
     while has_more:
         count, position = await transaction.remove_messages_after(reach, thread_id, position, _ROWS)
         removed += count
         has_more = count > 0 or await transaction.remove_others(reach, thread_id, _ROWS)
-        if has_more and time.monotonic() > end:
+        if has_more and time.monotonic() > until:
             return removed, position
-    await transaction.remove_thread(reach, thread_id)
+    await transaction.remove_hidden(reach, thread_id)
     return removed, None

@@ -123,18 +123,21 @@ async def update(store: Store, who: Principal, thread_id: ThreadId, patch: Threa
 
 
 async def delete(store: Store, who: Principal, thread_id: ThreadId) -> None:
-    """Delete a thread and all its messages permanently.
+    """Delete a thread and all its messages permanently; rows of a long one are removed in steps (`filling.watch`).
 
     Errors: NotFound, also if it is already deleted.
     """
     who.require(WRITE)
     who.require_many_threads()
 
-    async def work(transaction: Writes) -> None:
-        if not await transaction.remove_thread(who.reach, thread_id):
-            raise NotFound("thread", thread_id)
+    async def work(transaction: Writes) -> bool:
+        if await transaction.remove_thread(who.reach, thread_id):
+            return True
+        await transaction.hide_thread(who.reach, thread_id)
+        return False
 
-    await store.write(work, thread_id)
+    if not await store.write(work, thread_id):
+        store.leftovers.set()
     audit.note(Event.THREAD_DELETED, principal=who.name, project=who.reach.project_id, target=thread_id)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.domain.principal import owner_digest
 from gateway.store.schema import tables
-from gateway.store.statements import epochs, erasing, idempotency, messages, runs, threads
+from gateway.store.statements import epochs, erasing, idempotency, messages, removal, runs, threads
 from gateway.store.writes import Writes
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 KEYED: Final = idempotency.INDEXED  # tables with idempotency keys
 MANY_BYTES: Final = 1024 * 1024  # that one statement deletes in a short time
-_BESIDE: Final = (tables.run_steps, tables.runs, tables.message_deltas, tables.deleted_messages)
+# Rows of a thread other than messages; steps are deleted before their runs.
+BESIDE: Final = (tables.run_steps, tables.runs, tables.message_deltas, tables.deleted_messages, tables.read_marks)
 
 
 class EraseWrites(Writes):
@@ -42,10 +43,14 @@ class EraseWrites(Writes):
 
     async def remove_others(self, reach: Reach, thread_id: ThreadId, most: int) -> bool:
         """Delete some of a thread's other rows; say whether more may be left."""
-        for table in _BESIDE:
+        for table in BESIDE:
             if await self._rows(erasing.remove_some, reach, table, thread_id, most):
                 return True
         return False
+
+    async def remove_hidden(self, reach: Reach, thread_id: ThreadId) -> None:
+        """Delete the row of a thread that no caller reaches, after its other rows."""
+        await self._rows(removal.remove_hidden, reach, thread_id)
 
     async def forget_owner(self, reach: Reach, most: int) -> int:
         """Remove the owner that the caller is limited to from places of some deleted threads; return their number."""

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.domain.idempotency import IdempotencyKey
-    from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
     from gateway.domain.principal import Reach
     from gateway.domain.thread import ForkSource, Thread
@@ -95,10 +94,6 @@ class FillWrites(EraseWrites):
             await self.refuse_deleted(reach, begun.key)
         self._touch(reach, thread.id, thread.owner, begun.position)
         return True
-
-    async def is_abandoned(self, reach: Reach, thread_id: ThreadId, before: int) -> bool:
-        """Say whether a thread is not whole, and nothing was added to it since a time, in milliseconds."""
-        return bool(await self._rows(filling.is_abandoned, reach, thread_id, before))
 
 
 def _left(begun: Filling) -> dict[str, int]:

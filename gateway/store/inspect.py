@@ -65,7 +65,7 @@ _FAULTS_OF_RUNS: Final = {
     .where(_IS_ACTIVE, func.coalesce(_THREADS.active_run, "") != _RUNS.id),
     "threads locked by a run that is gone or has ended": select(func.count())
     .select_from(tables.threads)
-    .where(_THREADS.active_run.is_not(None), ~_HOLDER),
+    .where(_THREADS.active_run.is_not(None), _THREADS.filling.is_(None), ~_HOLDER),
     "steps without their run": select(func.count()).select_from(tables.run_steps).where(~_ITS_RUN),
 }
 

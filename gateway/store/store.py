@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from gateway.concurrency import Event
 from gateway.domain import bounds
 from gateway.domain.change import Hint
 from gateway.domain.message import with_created_at
@@ -65,6 +66,7 @@ class Store:
         self._snapshots = asyncio.Semaphore(_SNAPSHOTS)
         self._faults = Faults()
         self._has_unique_keys = False
+        self.leftovers = Event()  # set where a long thread was deleted, of which rows are left
 
     def read(self) -> Borrowed[RunReads]:
         """Borrow a connection to read with, for the duration of the block.

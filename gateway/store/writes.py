@@ -30,6 +30,7 @@ from gateway.store.statements import (
     importing,
     messages,
     read_marks,
+    removal,
     runs,
     thread_tokens,
     threads,
@@ -327,23 +328,31 @@ class Writes(Reads):
             self.touched[hint.topic] = hint._replace(only_text=True)
 
     async def remove_thread(self, reach: Reach, thread_id: ThreadId) -> bool:
-        """Delete a thread with its messages and store its place; say whether it existed."""
-        removed = await self._rows(threads.remove_thread, reach, thread_id)
-        for created_at, seq, owner, last_position, filling, *of_key in removed:
-            if filling is not None:  # it was never visible
-                continue
+        """Delete a thread with its messages, if it is short, and store its place; say whether it did."""
+        removed = await self._rows(removal.remove_thread, reach, thread_id)
+        for last_position, owner, *place in removed:
             self._touch(reach, thread_id, owner, last_position + 1)
-            place = {
-                "project_id": reach.project_id,
-                "id": thread_id,
-                "created_at": created_at,
-                "seq": seq,
-                "owner": owner,
-                "generation": last_position + 1,
-                **rows.key_columns(of_key),
-            }
-            await self._insert(tables.deleted_threads, [place])
+            await self._leave_place(reach, thread_id, owner, last_position + 1, place)
         return bool(removed)
+
+    async def hide_thread(self, reach: Reach, thread_id: ThreadId) -> None:
+        """Delete a thread for all callers, and store its place; its rows remain, to be removed in steps.
+
+        Errors: NotFound.
+        """
+        unknown = NotFound("thread", thread_id)
+        position, _, owner, run_id, *place = await self._changed(reach, unknown, removal.hide_thread, thread_id)
+        await self._leave_place(reach, thread_id, owner, position, place)
+        if run_id is not None:  # so no worker continues it
+            await self._rows(runs.set_run, reach.and_unfinished(), run_id, {"due_at": None, "leased_by": None})
+
+    async def _leave_place(
+        self, reach: Reach, thread_id: ThreadId, owner: str | None, generation: int, place: Sequence[Any]
+    ) -> None:
+        created_at, seq, *of_key = place
+        own = {"project_id": reach.project_id, "id": thread_id, "owner": owner, "generation": generation}
+        own |= {"created_at": created_at, "seq": seq, **rows.key_columns(of_key)}
+        await self._insert(tables.deleted_threads, [own])
 
     async def remove_message(self, reach: Reach, place: Place) -> bool:
         """Delete a message and store its place, as the change at a position; say whether it existed."""

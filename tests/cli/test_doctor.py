@@ -302,6 +302,13 @@ def test_faults_of_runs_are_counted(database_url: str) -> None:
     )
 
 
+def test_a_deleted_thread_that_is_about_to_go_has_no_fault(database_url: str) -> None:
+    take(database_url, a_thread(), a_run("run_a"), a_step(run_id="run_a"))
+    execute(database_url, "UPDATE threads SET active_run = 'run_a', filling = 0")  # as `hide_thread` does
+
+    assert examined(database_url)[1]["active runs"] == ("ok", "in order")
+
+
 def test_a_database_that_another_program_has_locked_is_reported(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,16 +103,16 @@ async def test_an_erasure_continues_where_another_was_interrupted(
     monkeypatch.setattr(thread_removal, "_ROWS", 2)
     monkeypatch.setattr(thread_removal, "_HOLD_S", 0)
     thread_id = await thread_of(store, ALICE, *"abcde")
-    reach = Reach("shop", owner="alice")
+    reach = Reach("shop", owner="alice").and_unfinished()
     await store.write(partial(thread_removal._step, reach=reach, thread_id=thread_id, position=0, is_due=None))  # noqa: SLF001
 
-    left = await threads.get(store, ALICE, thread_id)
-    erased = await erasing.erase(store, SHOP, "alice")
-
-    assert left.message_count == 3
-    assert erased == Erased(threads=1, messages=3)
     with pytest.raises(NotFound):
-        await threads.get(store, SHOP, thread_id)
+        await threads.get(store, ALICE, thread_id)
+    async with store.read() as reads:
+        assert await reads.list_abandoned(1, 9) == [("shop", thread_id)]
+    assert await erasing.erase(store, SHOP, "alice") == Erased(threads=1, messages=3)
+    async with store.read() as reads:
+        assert await reads.list_abandoned(1, 9) == []
 
 
 async def test_an_erasure_takes_threads_that_are_created_meanwhile(store: Store) -> None:

@@ -28,7 +28,10 @@ OF_ERASURES: Final[dict[str, tuple[ClauseElement, str]]] = {
     ),
     "remove_some": (
         erasing.remove_some(P, tables.runs, "t", 2),
-        (f"DELETE FROM runs WHERE {OF_THREAD} AND id IN (SELECT id FROM runs WHERE {OF_THREAD} LIMIT 2) RETURNING id"),
+        (
+            "DELETE FROM runs WHERE project_id = 'p' AND id = ANY "
+            f"(ARRAY(SELECT id FROM runs WHERE {OF_THREAD} LIMIT 2)) RETURNING id"
+        ),
     ),
     "list_marked": (
         erasing.list_marked(P, "r", 2),

@@ -15,6 +15,7 @@ from gateway.store.statements import (
     importing,
     messages,
     read_marks,
+    removal,
     retention,
     selected_threads,
     thread_list,
@@ -51,6 +52,7 @@ THREAD_A = THREAD_PLACE.format("a", "< 5", 5, 1, -(1 << 63) + 1, 2, 3, 4)
 THREAD_B = THREAD_PLACE.format("b", "> 9", 9, 1, (1 << 63) - 1, 2, 3, 4)
 OF_THREAD = "project_id = 'p' AND thread_id = 't'"
 ONE_THREAD = "project_id = 'p' AND id = 't'"
+OF_DELETED = "project_id = 'p' AND thread_id = id"
 NOW_MS = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
 NOW_MS_ON_SQLITE = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 WHOLE = "project_id = 'p'"
@@ -235,9 +237,27 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         f"DELETE FROM messages WHERE {OF_THREAD} AND id = 'm' RETURNING position, {OF_KEY}",
     ),
     "remove_thread": (
-        threads.remove_thread(P, "t"),
-        f"DELETE FROM threads WHERE {ONE_THREAD} RETURNING created_at, seq, owner, last_position, filling, {OF_KEY}",
+        removal.remove_thread(P, "t"),
+        (
+            f"DELETE FROM threads WHERE {ONE_THREAD} AND message_count <= 1000 "
+            "AND last_position - coalesce(generation, 0) <= 10000 "
+            f"AND (SELECT count(*) AS count_1 FROM read_marks WHERE {OF_DELETED}) <= 1000 "
+            "AND (last_position - coalesce(generation, 0) <= 20 OR "
+            "coalesce((SELECT sum(octets(content) + octets(attachments)) AS sum_1 "
+            f"FROM messages WHERE {OF_DELETED}), 0) "
+            f"+ coalesce((SELECT sum(octets(settings)) AS sum_2 FROM runs WHERE {OF_DELETED}), 0) + "
+            f"coalesce((SELECT sum(octets(details)) AS sum_3 FROM run_steps WHERE {OF_DELETED}), 0) <= 1048576) "
+            f"RETURNING last_position, owner, created_at, seq, {OF_KEY}"
+        ),
     ),
+    "hide_thread": (
+        removal.hide_thread(P, "t"),
+        (
+            f"UPDATE threads SET last_position=(last_position + 1), filling=0 WHERE {ONE_THREAD} "
+            f"{POSITION}, active_run, created_at, seq, {OF_KEY}"
+        ),
+    ),
+    "remove_hidden": (removal.remove_hidden(ALL, "t"), f"DELETE FROM threads WHERE {ONE_THREAD}"),
     "find_end": (
         read_marks.find_end(P, "t", "r"),
         f"SELECT last_position, ({MARK}) AS anon_1 FROM threads WHERE {ONE_THREAD}",
@@ -277,10 +297,6 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
     "end_filling": (
         filling.end_filling(ALL, "t", WAS, {"created_at": 5}),
         f"UPDATE threads SET created_at=5, filling=NULL WHERE {FILLED} RETURNING id",
-    ),
-    "is_abandoned": (
-        filling.is_abandoned(ALL, "t", 5),
-        f"SELECT id FROM threads WHERE {ONE_THREAD} AND filling < 5",
     ),
     "overdue_threads": (
         retention.overdue_threads(P, 7, 2),

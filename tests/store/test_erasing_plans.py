@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import insert
 
 from gateway.domain.principal import Reach
+from gateway.store.erasing import BESIDE
 from gateway.store.schema import tables
 from gateway.store.statements import erasing, idempotency
 from tests.store.plans import filled, nodes, postgres_plan, sqlite_plan
@@ -27,6 +28,7 @@ ASKED: Final[dict[str, ClauseElement]] = {
     "list_marked": erasing.list_marked(P, "user:2", MOST),
     "forget_mark": erasing.forget_mark(P, "thread_2", "user:2"),
 }
+REMOVED: Final = {each.name: erasing.remove_some(P, each, "thread_0", MOST) for each in BESIDE}
 
 
 async def fill(connection: AsyncConnection) -> None:
@@ -46,6 +48,21 @@ async def fill(connection: AsyncConnection) -> None:
         for n in range(ROWS)
     ]
     await connection.execute(insert(tables.runs), runs)
+    await fill_one(connection)
+
+
+async def fill_one(connection: AsyncConnection) -> None:
+    """Fill one thread with much of all that is removed in steps."""
+    texts = {"metadata": "{}", "settings": "{}", "details": "{}", "type": "t", "status": "completed", "text": ""}
+    numbers = dict.fromkeys(("created_at", "expires_at", "number", "part_index", "start", "deleted_position"), 1)
+    names = {"project_id": "p", "thread_id": "thread_0", "message_id": "m", "assistant_id": "a", "run_id": "r"}
+    for table in BESIDE:
+        rows = [
+            names | texts | numbers | {"position": 10 + n, "id": f"{table.name}_{n}", "reader": f"r{n}"}
+            for n in range(ROWS)
+        ]
+        own = [{name: value for name, value in row.items() if name in table.c} for row in rows]
+        await connection.execute(insert(table), own)
 
 
 async def test_sqlite_finds_what_names_an_end_user_by_index(new_sqlite_url: Callable[[], str]) -> None:
@@ -69,4 +86,28 @@ async def test_postgres_finds_what_names_an_end_user_by_index(own_postgres_url: 
     for name, plan in plans.items():
         kinds = {node["Node Type"] for node in nodes(plan)}
         assert not kinds & {"Seq Scan", "Sort", "Incremental Sort"}, (name, kinds)
+        assert all(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) <= MOST for node in nodes(plan)), name
+
+
+async def test_sqlite_removes_what_a_thread_has_without_passing_over_the_rest(
+    new_sqlite_url: Callable[[], str],
+) -> None:
+    async with filled(new_sqlite_url(), fill) as connection:
+        plans = {name: await sqlite_plan(connection, statement) for name, statement in REMOVED.items()}
+
+    by_key = {
+        "run_steps": "sqlite_autoindex_run_steps_2 (project_id=? AND id=?)",
+        "runs": "sqlite_autoindex_runs_2 (project_id=? AND id=?)",
+        "message_deltas": "sqlite_autoindex_message_deltas_1 (project_id=? AND thread_id=? AND position=?)",
+        "deleted_messages": "sqlite_autoindex_deleted_messages_1 (project_id=? AND id=?)",
+        "read_marks": "sqlite_autoindex_read_marks_1 (project_id=? AND thread_id=? AND reader=?)",
+    }
+    assert {name: plan.splitlines()[0].partition("INDEX ")[2] for name, plan in plans.items()} == by_key
+
+
+async def test_postgres_removes_what_a_thread_has_without_passing_over_the_rest(own_postgres_url: str) -> None:
+    async with filled(own_postgres_url, fill) as connection:
+        plans = {name: await postgres_plan(connection, each, "force_generic_plan") for name, each in REMOVED.items()}
+
+    for name, plan in plans.items():
         assert all(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) <= MOST for node in nodes(plan)), name

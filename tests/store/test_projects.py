@@ -85,6 +85,7 @@ CALLS: dict[str, Call] = {
     "last_delta": lambda tx, who, _, message: tx.last_delta(who, message.id),
     "take_positions": lambda tx, who, thread, _: _or_nothing(tx.take_positions(who, thread.id, 1, 0)),
     "remove_thread": lambda tx, who, thread, _: tx.remove_thread(who, thread.id),
+    "hide_thread": lambda tx, who, thread, _: _or_nothing(_hidden(tx, who, thread)),
     "remove_message": lambda tx, who, thread, message: tx.remove_message(who, Place(thread.id, message.id, 9)),
     "token_epochs": lambda tx, who, thread, _: tx.token_epochs(who, [thread.id]),
     "revoke_tokens": lambda tx, who, thread, _: tx.revoke_tokens(who, thread.id),
@@ -253,6 +254,11 @@ async def _something(store: Store, who: Principal) -> tuple[Thread, Message]:
     delta = Delta(number=1, part_index=0, start=0, text="x")
     await store.write(lambda transaction: transaction.add_delta(who.reach, Place(thread_id, message.id, 2), delta))
     return await threads.get(store, who, thread_id), message
+
+
+async def _hidden(transaction: Any, reach: Reach, thread: Thread) -> bool:
+    await transaction.hide_thread(reach, thread.id)
+    return True
 
 
 async def _or_nothing(found: Awaitable[Any]) -> Any:

@@ -143,7 +143,8 @@ def test_every_where_begins_with_the_project(statement: ClauseElement) -> None:
     text = _text(statement, POSTGRES)
 
     tables = re.findall(
-        r"(?:FROM|UPDATE) (?:threads|messages|deleted_\w+|message_deltas|read_marks|erased_owners|runs)\b", text
+        r"(?:FROM|UPDATE) (?:threads|messages|deleted_\w+|message_deltas|read_marks|erased_owners|runs?\w*)\b",
+        text,
     )
     wheres = re.findall(r" WHERE (\w+ = '\w+')", text)
 
@@ -190,14 +191,14 @@ _BYTES = re.compile(
 
 
 _TABLES = re.compile(
-    r"\b(threads|messages|cursor|deleted_threads|deleted_messages|read_marks|erased_owners|runs|sources|anon_1|page|rows|counted)\."
+    r"\b(threads|messages|cursor|deleted_threads|deleted_messages|read_marks|erased_owners|runs|run_steps|sources|anon_1|page|rows|counted)\."
 )
 
 
 def on_sqlite(text: str) -> str:
     """SQLite locks nothing by row, since its transactions begin with the only writer's lock; and it has no arrays."""
     text = text.replace(AMONG, """IN (SELECT value FROM json_each('["m"]'))""")
-    text = text.replace(NOW_MS, NOW_MS_ON_SQLITE)
+    text = re.sub(r"= ANY \(ARRAY(\(SELECT \w+ FROM [^()]+\))\)", r"IN \1", text.replace(NOW_MS, NOW_MS_ON_SQLITE))
     return re.sub(r"(LIMIT \d)", r"\1 OFFSET 0", text).removesuffix(" FOR UPDATE")
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import delete, update
+from sqlalchemy import update
 
 from gateway.domain.idempotency import Kind
 from gateway.domain.ids import new_id, new_message_id, new_thread_id
 from gateway.domain.page import Order, PageRead, PageRequest
 from gateway.domain.principal import Reach
+from gateway.domain.run import Run
 from gateway.domain.thread_list import ALL, LAST_READ, SOURCE, Beside, MetadataMatch, OrderBy, Selection, ThreadFilter
 from gateway.errors import NotFound
 from gateway.store.runs import RunReads
@@ -20,8 +21,7 @@ from tests.isolation.world import Names, make_names
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from sqlalchemy import Table
-    from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
+    from sqlalchemy.sql.dml import ReturningUpdate
 
     from gateway.core import Store
     from gateway.store.runs import RunWrites
@@ -56,8 +56,12 @@ async def outcome(call: Awaitable[Any]) -> Any:
         return error
 
 
+async def run_again(reads: RunReads, reach: Reach, names: Names) -> object:
+    known = Run(**{**dict.fromkeys(Run._fields), "id": names.run, "settings_json": "{}"})  # type: ignore[arg-type]
+    return await reads.get_run_again(reach, known)
+
+
 CALLS: Final[dict[str, Call]] = {
-    "any_run_from": lambda r, of, n: all_of(*(r.any_run_from(of, n.thread, n.run, up=up) for up in SIDES)),
     "any_thread_from": lambda r, of, n: all_of(
         *(r.any_thread_from(of, n.thread, up=up, selected=each) for up in SIDES for each in SELECTIONS[:1])
     ),
@@ -68,12 +72,11 @@ CALLS: Final[dict[str, Call]] = {
     "get_messages": lambda r, of, n: r.get_messages(of, [n.message, n.growing]),
     "get_rows": lambda r, of, n: all_of(*(r.get_rows(of, [each]) for each in (n.message, n.growing))),
     "get_run": lambda r, of, n: r.get_run(of, n.run),
+    "get_run_again": run_again,
     "get_runs": lambda r, of, n: r.get_runs(of, [n.run]),
     "get_threads": lambda r, of, n: r.get_threads(of, [n.thread]),
     "has_files": lambda r, of, n: r.has_files(of, n.thread),
     "has_place_among_threads": lambda r, of, n: r.has_place_among_threads(of, n.thread),
-    "has_run": lambda r, of, n: r.has_run(of, n.thread, n.run),
-    "has_step": lambda r, of, n: r.has_step(of, n.run, n.step),
     "list_beside": lambda r, of, n: r.list_beside(of, [n.thread], BESIDE._replace(also=(SOURCE, LAST_READ))),
     "list_changes": lambda r, of, n: r.list_changes(of, n.thread, 0, 9),
     "list_key_records": lambda r, of, n: all_of(*(r.list_key_records(of, n.thread, kind, 0) for kind in KINDS)),
@@ -88,14 +91,11 @@ CALLS: Final[dict[str, Call]] = {
     ),
     "list_runs": lambda r, of, n: r.list_runs(of, n.thread, PAGE),
     "list_runs_of_each": lambda r, of, n: r.list_runs_of_each(of, [n.thread], PAGE),
-    "list_steps": lambda r, of, n: r.list_steps(of, n.run, PAGE),
     "list_threads": lambda r, of, _: all_of(
         *(r.list_threads(of, PAGE, each, beside) for each in SELECTIONS for beside in (Beside(), BESIDE))
     ),
     "overdue_threads": lambda r, of, _: r.overdue_threads(of, FIRST, 9),
     "span_of": lambda r, of, n: r.span_of(of, n.thread),
-    "steps_of": lambda r, of, n: r.steps_of(of, n.run),
-    "steps_of_each": lambda r, of, n: r.steps_of_each(of, [n.run]),
     "token_epochs": lambda r, of, n: r.token_epochs(of, [n.thread]),
     "token_standing": lambda r, of, n: r.token_standing(of, n.thread, "key"),
     "due_runs": lambda r, _of, _: r.due_runs(9),
@@ -103,9 +103,11 @@ CALLS: Final[dict[str, Call]] = {
 # What shows nothing of a thread, or is for those who fill it.
 OTHERS: Final = {
     **dict.fromkeys(
-        ("any_message_from", "count_messages_of_run", "count_until", "has_place_in_thread", "position_of"),
+        ("any_message_from", "any_run_from", "count_messages_of_run", "count_until", "has_place_in_thread", "has_run"),
         "of a thread that was found before",
     ),
+    "position_of": "the same",
+    **dict.fromkeys(("has_step", "list_steps", "steps_of", "steps_of_each"), "of a run that was found before"),
     "last_positions": "of threads that are followed",
     "changed_owners": "what wakes followers, who then read",
     "changed_projects": "the same",
@@ -121,9 +123,7 @@ OTHERS: Final = {
     **dict.fromkeys(
         ("any_key", "find_created", "find_key", "get_keys", "has_unique_keys", "list_keys"), "of keys, not of threads"
     ),
-    **dict.fromkeys(
-        ("any_assistant_from", "get_assistants", "has_assistant", "list_assistants", "get_run_again"), "of no thread"
-    ),
+    **dict.fromkeys(("any_assistant_from", "get_assistants", "has_assistant", "list_assistants"), "of no thread"),
     **dict.fromkeys(
         ("current_snapshot", "data_version", "erased_number", "is_migrated", "read_epoch"), "of the database"
     ),
@@ -163,19 +163,12 @@ async def told(store: Store, reach: Reach, names: Names) -> dict[str, str]:
 
 
 async def begin_again(store: Store, names: Names) -> None:
-    """Let a thread be one that is being filled, and take its run away, which such a thread has not."""
+    """Let a thread be one that is being filled, or was deleted and has not gone yet."""
 
     async def work(transaction: RunWrites) -> None:
-        rows = transaction._rows  # noqa: SLF001
-        for table in (tables.run_steps, tables.runs):
-            await rows(_delete_of, table, names.thread)
-        await rows(_begin_filling, names.thread)
+        await transaction._rows(_begin_filling, names.thread)  # noqa: SLF001
 
     await store.write(work)
-
-
-def _delete_of(table: Table, thread_id: str) -> ReturningDelete[Any]:
-    return delete(table).where(table.c.thread_id == thread_id).returning(table.c.id)
 
 
 def _begin_filling(thread_id: str) -> ReturningUpdate[Any]:

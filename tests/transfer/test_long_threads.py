@@ -398,3 +398,33 @@ def write_until(path: str, ended: asyncio.Task[Any]) -> list[float]:
         time.sleep(0.002)
     connection.close()
     return waits
+
+
+@pytest.mark.parametrize("is_long", [True, False], ids=["long", "short"])
+async def test_what_is_left_of_a_deleted_thread_is_removed_before_it_is_imported_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch, *, is_long: bool
+) -> None:
+    await load(store)
+    await store.write(lambda transaction: transaction.hide_thread(WHO.reach, A))
+    if not is_long:
+        monkeypatch.setattr(staging, "_FIRST", 500)
+
+    left = await load(store)
+    taken = await load(store, replace_deleted=True)
+
+    assert (left.threads, left.deleted) == (0, 1)
+    assert (taken.threads, taken.messages, taken.refused) == (1, 6, [])
+    assert await ids(store) == IDS
+
+
+async def test_a_deletion_ends_a_long_append_of_what_is_left_out_then(store: Store) -> None:
+    await load(store, SIX[:2])
+
+    async def delete(number: int) -> None:
+        if number == 2:
+            await store.write(lambda transaction: transaction.hide_thread(WHO.reach, A))
+
+    taken = await load_with(store, delete)
+
+    assert [each.reason for each in taken.refused] == ["'thread_a' was deleted while it was imported."]
+    assert await filling.remove_abandoned(store, 1) == 1

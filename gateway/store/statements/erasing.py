@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, select, tuple_, update
 
 from gateway.store.schema import tables
 from gateway.store.statements.access import within, within_thread
-from gateway.store.statements.functions import among, as_text, octets
+from gateway.store.statements.functions import among, among_selected, as_text, octets
 from gateway.store.statements.idempotency import COLUMNS
 
 if TYPE_CHECKING:
@@ -53,10 +53,17 @@ def remove_messages(reach: Reach, thread_id: str, after: int, last: int) -> Dele
 
 
 def remove_some(reach: Reach, table: Table, thread_id: str, most: int) -> ReturningDelete[Any]:
-    """Delete some rows of a thread from a table other than of messages, and return a column of each."""
-    key = table.c.get("id", table.c.position)
+    """Delete some rows of a thread from a table other than of messages, and return a column of each.
+
+    They are found by a unique key alone: SQLite would pass over all of the thread's, PostgreSQL over the table.
+    """
     own = within_thread(table, reach, thread_id)
-    return delete(table).where(own, key.in_(select(key).where(own).limit(most))).returning(key)
+    if "id" in table.c:
+        key, found = table.c.id, table.c.project_id == reach.project_id
+    else:
+        key, found = table.c.get("reader", table.c.position), own
+    some = select(key).where(own).limit(most).scalar_subquery()
+    return delete(table).where(found, among_selected(key, some)).returning(key)
 
 
 def forget_owner(reach: Reach, erased: str, most: int) -> ReturningUpdate[Any]:

@@ -41,14 +41,8 @@ def end_filling(
     return own.values({**values, "filling": None}).returning(_THREADS.id)
 
 
-def is_abandoned(reach: Reach, thread_id: str, before: int) -> Select[Any]:
-    """Select the id of a thread, if nothing was added to it since a time and it is not whole."""
-    own = (within(tables.threads, reach), _THREADS.id == thread_id)
-    return select(_THREADS.id).where(*own, _THREADS.filling < before)
-
-
 def list_abandoned(before: int, most: int) -> Select[Any]:
-    """Select the projects and ids of such threads, of any project."""
+    """Select the projects and ids of threads, of any project, that are not whole and got nothing since a time."""
     return select(_THREADS.project_id, _THREADS.id).where(_THREADS.filling < before).limit(most)
 
 

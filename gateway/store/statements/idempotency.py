@@ -15,6 +15,7 @@ from sqlalchemy import (
     exists,
     or_,
     select,
+    true,
     tuple_,
     union_all,
     update,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 from gateway.domain.idempotency import Kind
 from gateway.domain.principal import Reach
 from gateway.store.schema import tables
-from gateway.store.statements.access import within
+from gateway.store.statements.access import is_shown, within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +53,10 @@ def find_created(reach: Reach, kind: Kind, scope: str, key: str) -> CompoundSele
     """Select the id of what was created under a key, and the fingerprint of its input."""
     return union_all(
         *[
-            select(table.c.id, table.c.idempotency_fingerprint).where(has_key(table, reach, scope, key))
+            select(table.c.id, table.c.idempotency_fingerprint).where(
+                has_key(table, reach, scope, key),
+                is_shown(reach, table.c.thread_id) if "thread_id" in table.c else true(),
+            )
             for table in TABLES[kind]
         ]
     )

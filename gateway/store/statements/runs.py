@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, insert, literal, liter
 from gateway.domain.run import Assistant, RunRow, StepRow
 from gateway.store.schema import tables
 from gateway.store.statements import threads
-from gateway.store.statements.access import within, within_thread
+from gateway.store.statements.access import is_shown, within, within_thread
 from gateway.store.statements.functions import among, as_text, json_column, json_values, now_ms, value_as_text
 from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
 
@@ -74,7 +74,8 @@ def has_files(reach: Reach, thread_id: str) -> Select[Any]:
     """Select a message of a thread that has a file, which no model here could read."""
     own = tables.messages.c
     has_file = or_(own.content.like(_IMAGE_FILE), own.attachments != "[]")
-    return select(own.id).where(within_thread(tables.messages, reach, thread_id), has_file).limit(1)
+    of_thread = (within_thread(tables.messages, reach, thread_id), is_shown(reach, thread_id))
+    return select(own.id).where(*of_thread, has_file).limit(1)
 
 
 # Runs and steps.
@@ -87,23 +88,23 @@ def insert_run(reach: Reach, values: Mapping[str, Any]) -> Insert:
 
 def get_run(reach: Reach, run_id: str) -> Select[Any]:
     """Select a run of any thread."""
-    return select(*RUN_COLUMNS).where(within(tables.runs, reach), tables.runs.c.id == run_id)
+    return select(*RUN_COLUMNS).where(_shown(reach), tables.runs.c.id == run_id)
 
 
 def get_run_again(reach: Reach, run_id: str) -> Select[Any]:
     """Select a run of any thread without its settings, which never change and may be long."""
     again = (literal("").label(own.name) if own is tables.runs.c.settings else own for own in RUN_COLUMNS)
-    return select(*again).where(within(tables.runs, reach), tables.runs.c.id == run_id)
+    return select(*again).where(_shown(reach), tables.runs.c.id == run_id)
 
 
 def get_runs(reach: Reach, run_ids: Sequence[str]) -> Select[Any]:
     """Select runs of any thread by their ids, in no order."""
-    return select(*RUN_COLUMNS).where(within(tables.runs, reach), tables.runs.c.id.in_(run_ids))
+    return select(*RUN_COLUMNS).where(_shown(reach), tables.runs.c.id.in_(run_ids))
 
 
 def list_runs(reach: Reach, thread_id: str, page: PageRequest) -> Select[Any]:
     """Select one page of a thread's runs, and one row more."""
-    statement = select(*RUN_COLUMNS).where(within_thread(tables.runs, reach, thread_id))
+    statement = select(*RUN_COLUMNS).where(within_thread(tables.runs, reach, thread_id), is_shown(reach, thread_id))
     bounds = [
         past_cursor(_BY_POSITION, place_of_run(reach, thread_id, cursor), up=up) for cursor, up in cursor_bounds(page)
     ]
@@ -166,6 +167,10 @@ def make_due(reach: Reach, run_id: str) -> Update:
     """Let any worker take a run."""
     due = update(tables.runs).where(within(tables.runs, reach), tables.runs.c.id == run_id)
     return due.values(due_at=now_ms(), leased_by=null())
+
+
+def _shown(reach: Reach) -> ColumnElement[bool]:
+    return and_(within(tables.runs, reach), is_shown(reach, tables.runs.c.thread_id))
 
 
 def insert_step(reach: Reach, values: Mapping[str, Any]) -> Insert:

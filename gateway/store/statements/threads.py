@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import BigInteger, case, delete, exists, func, literal_column, null, select, update
+from sqlalchemy import BigInteger, case, exists, func, literal_column, null, select, update
 
 from gateway.domain.direction import MAX_SKEW_S
 from gateway.store.schema import tables
 from gateway.store.statements.access import within
-from gateway.store.statements.idempotency import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sqlalchemy import ColumnElement, ScalarSelect, Select, Update
-    from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
+    from sqlalchemy.sql.dml import ReturningUpdate
 
     from gateway.domain.principal import Reach
     from gateway.domain.thread import Inferred
@@ -137,16 +136,6 @@ def uncount_messages(reach: Reach, thread_id: str, count: int) -> Update:
         update(tables.threads)
         .where(within(tables.threads, reach), tables.threads.c.id == thread_id)
         .values(message_count=fewer)
-    )
-
-
-def remove_thread(reach: Reach, thread_id: str) -> ReturningDelete[Any]:
-    """Delete a thread with its messages, and return its place and what is stored of its idempotency key."""
-    place = ("created_at", "seq", "owner", "last_position", "filling")
-    return (
-        delete(tables.threads)
-        .where(within(tables.threads, reach), tables.threads.c.id == thread_id)
-        .returning(*[tables.threads.c[name] for name in (*place, *COLUMNS)])
     )
 
 

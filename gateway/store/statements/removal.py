@@ -1,0 +1,73 @@
+"""Pure builders of statements that delete threads: short ones at once, long ones first by hiding them.
+
+Must not be here: how the other rows of a hidden thread are deleted (`erasing`).
+"""
+
+from __future__ import annotations
+
+import operator
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Integer, and_, delete, func, literal_column, or_, select
+
+from gateway.domain.principal import Reach
+from gateway.store.schema import tables
+from gateway.store.statements import threads
+from gateway.store.statements.access import within
+from gateway.store.statements.functions import octets
+from gateway.store.statements.idempotency import COLUMNS
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Delete, ScalarSelect, Table
+    from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
+
+_OWN: Final = tables.threads.c
+_PLACE: Final = tuple(_OWN[name] for name in ("created_at", "seq", *COLUMNS))  # what a deleted thread leaves
+_LARGE: Final = {
+    tables.messages: octets(tables.messages.c.content) + octets(tables.messages.c.attachments),
+    tables.runs: octets(tables.runs.c.settings),
+    tables.run_steps: octets(tables.run_steps.c.details),
+}
+# What one statement deletes in a short time. Every message, delta, run and deleted message took a position; where there
+# are few, bytes are not counted.
+_MESSAGES, _POSITIONS, _READERS, _BYTES, _FEW, _NONE = (
+    literal_column(str(each), Integer()) for each in (1_000, 10_000, 1_000, 1 << 20, 20, 0)
+)
+
+
+def remove_thread(reach: Reach, thread_id: str) -> ReturningDelete[Any]:
+    """Delete a thread with all its rows, if it is short.
+
+    Shape: one row, the last position, the owner and `_PLACE`; none for an unknown thread, and for a long one.
+    """
+    own = (within(tables.threads, reach), _OWN.id == thread_id, _is_short(Reach(reach.project_id)))
+    return delete(tables.threads).where(*own).returning(_OWN.last_position, _OWN.owner, *_PLACE)
+
+
+def hide_thread(reach: Reach, thread_id: str) -> ReturningUpdate[Any]:
+    """Hide a thread from all callers, as one whose creation was begun and abandoned long ago.
+
+    Shape: as `threads.next_position`, then the run that locks it, or null, and `_PLACE`.
+    """
+    return threads.next_position(reach, thread_id).values(filling=0).returning(_OWN.active_run, *_PLACE)
+
+
+def remove_hidden(reach: Reach, thread_id: str) -> Delete:
+    """Delete the row of a thread that no caller reaches."""
+    return delete(tables.threads).where(within(tables.threads, reach), _OWN.id == thread_id)
+
+
+def _is_short(project: Reach) -> ColumnElement[bool]:
+    """Compare the size of a thread with what is deleted in a short time."""
+    positions = _OWN.last_position - func.coalesce(_OWN.generation, _NONE)
+    readers = _value(project, tables.read_marks, func.count())
+    is_small = (_OWN.message_count <= _MESSAGES, positions <= _POSITIONS, readers <= _READERS)
+    sums = (func.coalesce(_value(project, table, func.sum(size)), _NONE) for table, size in _LARGE.items())
+    return and_(*is_small, or_(positions <= _FEW, reduce(operator.add, sums) <= _BYTES))
+
+
+def _value(project: Reach, table: Table, value: ColumnElement[Any]) -> ScalarSelect[Any]:
+    """Aggregate the rows of the enclosing statement's thread, which that narrows to the caller."""
+    own = select(value).select_from(table).where(within(table, project), table.c.thread_id == _OWN.id)
+    return own.correlate(tables.threads).scalar_subquery()
