@@ -118,7 +118,7 @@ OTHERS: Final = {
     ),
     "list_abandoned": "what is removed",
     "known_messages": "ids that an import cannot take",
-    "next_project": "a project has things of other kinds, too",
+    **dict.fromkeys(("has_project", "list_projects", "next_project"), "a project has things of other kinds, too"),
     "later_epochs": "of a thread for which there is a token",
     **dict.fromkeys(
         ("any_key", "find_created", "find_key", "get_keys", "has_unique_keys", "list_keys"), "of keys, not of threads"
