@@ -47,11 +47,11 @@ async def _app(scope: Any, receive: Any, send: Any) -> None:
 
 
 @asynccontextmanager
-async def connecting(*, patience_s: float = PATIENCE_S) -> AsyncIterator[Connect]:
+async def connecting(app: Any = _app, *, patience_s: float = PATIENCE_S) -> AsyncIterator[Connect]:
     """Serve, and give a function that opens a WebSocket."""
     options: dict[str, Any] = {"http": HttpProtocol, "ws": WebSocketProtocol, "log_level": "error", "lifespan": "on"}
     config = uvicorn.Config(
-        _app, ws_ping_interval=INTERVAL_S, ws_ping_timeout=patience_s, timeout_graceful_shutdown=1, **options
+        app, ws_ping_interval=INTERVAL_S, ws_ping_timeout=patience_s, timeout_graceful_shutdown=1, **options
     )
     server, listener = Quiet(config), socket.create_server(("127.0.0.1", 0))
     running = asyncio.create_task(server.serve(sockets=[listener]))
@@ -122,3 +122,28 @@ async def test_a_connection_that_answers_no_ping_is_closed() -> None:
 
         assert told.startswith(_PING)
         assert b"keepalive ping timeout" in told
+
+
+async def test_to_the_application_a_client_without_pongs_has_left() -> None:
+    ended: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+    async def keep_sending(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await _app(scope, receive, send)
+            return
+        await receive()
+        await send({"type": "websocket.accept"})
+        scope["extensions"].clear()
+        try:
+            while True:
+                await send({"type": "websocket.send", "text": "event"})
+                await asyncio.sleep(0)
+        except (OSError, RuntimeError) as error:
+            ended.set_result(error)
+
+    async with connecting(keep_sending, patience_s=0.05) as connect:
+        reader, _ = await connect()
+        while await reader.read(65_536):
+            pass
+
+        assert isinstance(await ended, OSError)
