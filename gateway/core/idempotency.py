@@ -50,7 +50,6 @@ async def create_once(
     """
     if attempt is None or key is None:
         return await create()
-    await store.require_unique_keys()
     for number in range(_TRIES):
         try:
             return await create()

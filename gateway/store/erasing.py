@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.domain.ids import ThreadId
     from gateway.domain.principal import Reach
 
-KEYED: Final = idempotency.INDEXED  # tables with idempotency keys
+KEYED: Final = sorted({table.name for each in idempotency.TABLES.values() for table in each})
 MANY_BYTES: Final = 1024 * 1024  # that one statement deletes in a short time
 # Rows of a thread other than messages; steps are deleted before their runs.
 BESIDE: Final = (tables.run_steps, tables.runs, tables.message_deltas, tables.deleted_messages, tables.read_marks)

@@ -289,12 +289,6 @@ class Reads(MessageReads):
         count: int = await self._value(messages.count_messages_of_run, reach, thread_id, run_id)
         return count
 
-    async def has_unique_keys(self) -> bool:
-        """Say whether the indexes that make idempotency keys unique are complete; SQLite has them with its tables."""
-        if self._connection.is_local:
-            return True
-        return bool(await self._value(idempotency.count_complete_indexes) == len(idempotency.INDEXED))
-
     async def find_created(self, reach: Reach, key: IdempotencyKey) -> tuple[str, str] | None:
         """Return the id of what was created under a key, also if it is deleted, and the fingerprint of its input."""
         found = await self._rows(idempotency.find_created, reach, key.kind, key.scope, key.value)

@@ -65,7 +65,6 @@ class Store:
         self._turns = Turns()
         self._snapshots = asyncio.Semaphore(_SNAPSHOTS)
         self._faults = Faults()
-        self._has_unique_keys = False
         self.leftovers = Event()  # set where a long thread was deleted, of which rows are left
 
     def read(self) -> Borrowed[RunReads]:
@@ -124,17 +123,6 @@ class Store:
         self._faults.on_write()
         self._publish(touched)
         return result
-
-    async def require_unique_keys(self) -> None:
-        """Require that idempotency keys are unique: on PostgreSQL, `gateway migrate` builds their indexes at the end.
-
-        Errors: Unavailable.
-        """
-        if not self._has_unique_keys:
-            async with self.read() as reads:
-                self._has_unique_keys = await reads.has_unique_keys()
-        if not self._has_unique_keys:
-            raise Unavailable("The indexes of idempotency keys are being built. Please send the request again.")
 
     async def add_message(self, reach: Reach, added: Addition) -> Message:
         """Add one message to the end of its thread, with as few round trips as the database allows.

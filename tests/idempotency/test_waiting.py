@@ -175,19 +175,3 @@ async def test_a_write_whose_connection_breaks_is_sent_again_under_its_key(
 
 def _plain(store: Store, who: Principal, thread_id: ThreadId) -> asyncio.Task[Any]:
     return asyncio.create_task(messages.create(store, who, thread_id, HI))
-
-
-async def test_no_key_is_accepted_before_its_index_is_complete(
-    store: Store, who: Principal, thread_id: ThreadId, stranger: asyncpg.Connection
-) -> None:
-    name = "uq_messages_idempotency_key"
-    await stranger.execute(f"ALTER INDEX {name} RENAME TO is_being_built")
-
-    try:
-        with pytest.raises(Unavailable, match="are being built"):
-            await create(store, who, thread_id)
-        await _plain(store, who, thread_id)
-    finally:
-        await stranger.execute(f"ALTER INDEX is_being_built RENAME TO {name}")
-
-    assert (await create(store, who, thread_id)).idempotency_key == "k"

@@ -121,7 +121,7 @@ OTHERS: Final = {
     **dict.fromkeys(("has_project", "list_projects", "next_project"), "a project has things of other kinds, too"),
     "later_epochs": "of a thread for which there is a token",
     **dict.fromkeys(
-        ("any_key", "find_created", "find_key", "get_keys", "has_unique_keys", "list_keys"), "of keys, not of threads"
+        ("any_key", "find_created", "find_key", "get_keys", "list_keys"), "of keys, not of threads"
     ),
     **dict.fromkeys(("any_assistant_from", "get_assistants", "has_assistant", "list_assistants"), "of no thread"),
     **dict.fromkeys(

@@ -31,7 +31,6 @@ WHERE NOT EXISTS (SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(name) AN
 _OF_KEY: Final = "project_id, idempotency_scope, idempotency_key"
 _OF_NEWS: Final = "project_id, thread_id, position, role, author"
 _INDEXES: Final = {  # each of some tables
-    # A server accepts no key before it is complete.
     "uq_{}_idempotency_key": (
         (*_LISTED, "assistants"),
         f"UNIQUE INDEX CONCURRENTLY {{}} ON {{}} ({_OF_KEY}) WHERE idempotency_key IS NOT NULL",

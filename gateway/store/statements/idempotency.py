@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import (
     ColumnElement,
     Select,
-    TextClause,
     and_,
     exists,
     or_,
@@ -39,14 +38,7 @@ TABLES: Final[Mapping[Kind, tuple[Table, ...]]] = {
     Kind.RUN: (tables.runs,),  # deleted with its thread alone
     Kind.ASSISTANT: (tables.assistants,),  # a deleted one leaves nothing
 }
-INDEXED: Final = tuple(sorted({table.name for each in TABLES.values() for table in each}))
 COLUMNS: Final = ("idempotency_scope", "idempotency_key", "idempotency_fingerprint")
-
-
-def count_complete_indexes() -> TextClause:
-    """Count the unique indexes of keys that PostgreSQL has completed; they are built beside running servers."""
-    names = ", ".join(f"to_regclass('uq_{table}_idempotency_key')" for table in INDEXED)
-    return TextClause(f"SELECT count(*) FROM pg_index WHERE indisvalid AND indexrelid IN ({names})")  # noqa: S608  (our names)
 
 
 def find_created(reach: Reach, kind: Kind, scope: str, key: str) -> CompoundSelect[Any]:
