@@ -67,8 +67,6 @@ _CHANGES_WITH_MESSAGES = {
     local: partial(following.list_changes_with_messages, is_local=local) for local in (True, False)
 }
 _LIST = {OrderBy.CREATED: selected_threads.list_created, OrderBy.ACTIVITY: selected_threads.list_active}
-_LIST_FROM = {by: partial(build, inclusive=True) for by, build in _LIST.items()}
-_ANY_MESSAGE_FROM = {up: partial(messages.any_message_from, up=up) for up in (True, False)}
 _CHANGED_THREADS = {local: partial(thread_list.changes_with_threads, is_local=local) for local in (True, False)}
 _CHANGED = itemgetter(slice(4))  # columns before those of the thread
 _OF_THREAD = itemgetter(slice(4, None))
@@ -190,13 +188,13 @@ class Reads(MessageReads):
             return False
         located, values = selected.located(PageRequest(0, Order.ASC if up else Order.DESC, after=cursor))
         few = await self._few(own, selected)
-        return bool(await self._rows(_LIST_FROM[selected.by], own, located, values | few))
+        return bool(await self._rows(_LIST[selected.by], own, located, values | few, True))  # inclusive
 
     async def any_message_from(
         self, reach: Reach, thread_id: str, run_id: str | None, cursor: str, *, up: bool
     ) -> bool:
         """Say whether a message of a thread is at a cursor or past it."""
-        return await self._flag(_ANY_MESSAGE_FROM[up], reach, thread_id, cursor, run_id)
+        return await self._flag(messages.any_message_from, reach, thread_id, cursor, run_id, up)
 
     async def has_place_among_threads(self, reach: Reach, cursor: str) -> bool:
         """Say whether a cursor names a thread, living or deleted."""

@@ -5,7 +5,6 @@ Must not be here: the text of statements (`statements.runs`), which status may f
 
 from __future__ import annotations
 
-from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _POSITION: Final = attrgetter("position")
-_ANY_RUN_FROM = {up: partial(runs.any_run_from, up=up) for up in (True, False)}
-_ANY_ASSISTANT_FROM = {up: partial(runs.any_assistant_from, up=up) for up in (True, False)}
 
 
 class RunReads(Reads):
@@ -74,11 +71,11 @@ class RunReads(Reads):
 
     async def any_run_from(self, reach: Reach, thread_id: str, cursor: str, *, up: bool) -> bool:
         """Say whether a run of a thread is at a cursor or past it."""
-        return await self._flag(_ANY_RUN_FROM[up], reach, thread_id, cursor)
+        return await self._flag(runs.any_run_from, reach, thread_id, cursor, up)
 
     async def any_assistant_from(self, reach: Reach, cursor: str, *, up: bool) -> bool:
         """Say whether an assistant is at a cursor or past it."""
-        return await self._flag(_ANY_ASSISTANT_FROM[up], reach, cursor)
+        return await self._flag(runs.any_assistant_from, reach, cursor, up)
 
     async def has_run(self, reach: Reach, thread_id: str, cursor: str) -> bool:
         """Say whether a cursor names a run of the thread."""

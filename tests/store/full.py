@@ -75,8 +75,8 @@ def paging_and_looking_up(thread_id: str, reach: Reach = ALL) -> dict[str, Claus
         found[f"list_messages {name}"] = messages.list_messages(reach, thread_id, page)
         found[f"list_messages {name} of a run"] = messages.list_messages(reach, thread_id, page, "run_a")
     for up in (True, False):
-        found[f"any_message_from {up=}"] = messages.any_message_from(reach, thread_id, middle, None, up=up)
-        found[f"any_message_from {up=} of a run"] = messages.any_message_from(reach, thread_id, middle, "run_a", up=up)
+        found[f"any_message_from {up=}"] = messages.any_message_from(reach, thread_id, middle, None, up)
+        found[f"any_message_from {up=} of a run"] = messages.any_message_from(reach, thread_id, middle, "run_a", up)
     return found | {
         "has_place_in_thread": messages.has_place_in_thread(reach, thread_id, middle),
         "get_messages": messages.get_messages(reach, [middle, near]),

@@ -135,14 +135,14 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         ),
     ),
     "any_message_from": (
-        messages.any_message_from(P, "t", "a", None, up=False),
+        messages.any_message_from(P, "t", "a", None, False),
         (
             f"SELECT (SELECT position FROM messages WHERE {OF_THREAD} AND position <= {A} "
             "ORDER BY position DESC LIMIT 1) IS NOT NULL AS anon_1"
         ),
     ),
     "any_message_from of a run": (
-        messages.any_message_from(P, "t", "a", "r", up=True),
+        messages.any_message_from(P, "t", "a", "r", True),
         (
             f"SELECT (SELECT position FROM messages WHERE {OF_THREAD} AND run_id = 'r' AND position >= {A} "
             "ORDER BY position ASC LIMIT 1) IS NOT NULL AS anon_1"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def select_beside(
     build: Build,
-    is_local: bool,  # noqa: FBT001  (part of the shape of the statement)
+    is_local: bool,
     beside: Beside,
     reach: Reach,
     *arguments: Any,

@@ -188,7 +188,7 @@ def _edges(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None) 
     up = page.order is Order.ASC
     cursors = ((page.after, not up, EDGE_AFTER), (page.before, up, EDGE_BEFORE))
     flags = [
-        case((any_message_from(reach, thread_id, cursor, run_id, up=side).scalar_subquery(), number), else_=0)
+        case((any_message_from(reach, thread_id, cursor, run_id, side).scalar_subquery(), number), else_=0)
         for cursor, side, number in cursors
         if cursor is not None
     ]
@@ -196,7 +196,7 @@ def _edges(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None) 
     return edges.label(EDGES)
 
 
-def any_message_from(reach: Reach, thread_id: str, cursor: str, run_id: str | None, *, up: bool) -> Select[Any]:
+def any_message_from(reach: Reach, thread_id: str, cursor: str, run_id: str | None, up: bool) -> Select[Any]:
     """Select whether a message of a thread is at a cursor or past it."""
     bound = past_cursor(_KEY, place_of_message(reach, thread_id, cursor), up=up, inclusive=True)
     beyond = select(tables.messages.c.position).where(_of_thread(reach, thread_id, run_id), bound)

@@ -121,7 +121,7 @@ def list_runs_of_each(reach: Reach, thread_ids: str, page: PageRequest) -> Selec
     return select(*RUN_COLUMNS).select_from(thread.join(ids, literal_column("true")).join(tables.runs, own))
 
 
-def any_run_from(reach: Reach, thread_id: str, cursor: str, *, up: bool) -> Select[Any]:
+def any_run_from(reach: Reach, thread_id: str, cursor: str, up: bool) -> Select[Any]:
     """Select whether a run of a thread is at a cursor or past it."""
     bound = past_cursor(_BY_POSITION, place_of_run(reach, thread_id, cursor), up=up, inclusive=True)
     beyond = select(tables.runs.c.position).where(within_thread(tables.runs, reach, thread_id), bound)
@@ -278,7 +278,7 @@ def list_assistants(reach: Reach, page: PageRequest) -> Select[Any]:
     return limited(statement.where(*bounds), _BY_NUMBER, page)
 
 
-def any_assistant_from(reach: Reach, cursor: str, *, up: bool) -> Select[Any]:
+def any_assistant_from(reach: Reach, cursor: str, up: bool) -> Select[Any]:
     """Select whether an assistant is at a cursor or past it."""
     bound = past_cursor(_BY_NUMBER, place_of_assistant(reach, cursor), up=up, inclusive=True)
     return any_row(select(tables.assistants.c.number).where(_of_project(reach), bound), _BY_NUMBER, up=up)

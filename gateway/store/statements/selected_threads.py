@@ -67,7 +67,7 @@ class _Bounds(NamedTuple):
     most: Any
 
 
-def list_created(reach: Reach, page: PageRequest, values: Values, *, inclusive: bool = False) -> Select[Any]:
+def list_created(reach: Reach, page: PageRequest, values: Values, inclusive: bool = False) -> Select[Any]:
     """Select one page of the threads that a filter matches, if there is one, by creation, and one row more.
 
     Shape: at most `page.limit + 1` rows of THREAD_COLUMNS, in the order of the scan (`paging.is_ascending`); with
@@ -87,7 +87,7 @@ def list_created(reach: Reach, page: PageRequest, values: Values, *, inclusive: 
     return _page(listed, key, page, places, bounds, inclusive=inclusive)
 
 
-def list_active(reach: Reach, page: PageRequest, values: Values, *, inclusive: bool = False) -> Select[Any]:
+def list_active(reach: Reach, page: PageRequest, values: Values, inclusive: bool = False) -> Select[Any]:
     """Select one page of threads by activity, and one row more; the times of cursors are values too.
 
     Shape: as of `list_created`.
