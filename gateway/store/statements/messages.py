@@ -8,7 +8,7 @@ Must not be here: what the rows mean (`rows`), how a thread is followed (`follow
 from __future__ import annotations
 
 import operator
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
@@ -38,7 +38,7 @@ from gateway.store.statements import page_bytes, threads
 from gateway.store.statements.access import is_shown, within, within_thread
 from gateway.store.statements.functions import among, as_text, change_number, json_columns, json_values, utf8
 from gateway.store.statements.idempotency import COLUMNS, has_key
-from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
+from gateway.store.statements.paging import any_row, paged, past_cursor
 from gateway.store.statements.wire_message import WIRE_MESSAGE
 
 if TYPE_CHECKING:
@@ -166,11 +166,8 @@ def with_message(
 
 
 def _listed(statement: Select[Any], reach: Reach, thread_id: str, page: PageRequest, run_id: str | None) -> Select[Any]:
-    bounds = [
-        past_cursor(_KEY, place_of_message(reach, thread_id, cursor), up=up) for cursor, up in cursor_bounds(page)
-    ]
-    own = (_of_thread(reach, thread_id, run_id), is_shown(reach, thread_id))
-    return limited(statement.where(*own, *bounds), _KEY, page)
+    own = statement.where(_of_thread(reach, thread_id, run_id), is_shown(reach, thread_id))
+    return paged(own, _KEY, page, partial(place_of_message, reach, thread_id))
 
 
 def get_thread_with_edges(reach: Reach, thread_id: str, page: PageRequest, run_id: str | None = None) -> Select[Any]:

@@ -5,26 +5,18 @@ Must not be here: which rows those are (`threads`, `messages`), where a page end
 
 from __future__ import annotations
 
-import operator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, select, tuple_
+from sqlalchemy import select, tuple_
 
 from gateway.domain.page import Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import Column, ScalarSelect, Select
+    from sqlalchemy import Column, ColumnElement, ScalarSelect, Select
 
     from gateway.domain.page import PageRequest
-
-_COMPARE: Final[dict[tuple[bool, bool], Callable[[Any, Any], ColumnElement[bool]]]] = {  # by direction, inclusive
-    (True, False): operator.gt,
-    (False, False): operator.lt,
-    (True, True): operator.ge,
-    (False, True): operator.le,
-}
 
 
 def is_ascending(page: PageRequest) -> bool:
@@ -43,7 +35,10 @@ def past_cursor(
     key: tuple[ColumnElement[Any], ...], place: ScalarSelect[Any], *, up: bool, inclusive: bool = False
 ) -> ColumnElement[bool]:
     """Compare keys with the place of a cursor; an unknown cursor has no place, so no row matches."""
-    return _COMPARE[up, inclusive](key[0] if len(key) == 1 else tuple_(*key), place)
+    own = key[0] if len(key) == 1 else tuple_(*key)
+    if inclusive:
+        return own >= place if up else own <= place
+    return own > place if up else own < place
 
 
 def any_row(statement: Select[Any], key: tuple[Column[Any], ...], *, up: bool) -> Select[Any]:
@@ -51,6 +46,17 @@ def any_row(statement: Select[Any], key: tuple[Column[Any], ...], *, up: bool) -
     # Not EXISTS: PostgreSQL would expect to find a row soon, and scan other threads and projects for it.
     nearest = ordered(statement, key, up=up).limit(1)
     return select(nearest.scalar_subquery().is_not(None))
+
+
+def paged(
+    statement: Select[Any],
+    key: tuple[ColumnElement[Any], ...],
+    page: PageRequest,
+    place_of: Callable[[str], ScalarSelect[Any]],
+) -> Select[Any]:
+    """Select the rows of a page, and one row more; `place_of` finds the place of a cursor."""
+    bounds = [past_cursor(key, place_of(cursor), up=up) for cursor, up in cursor_bounds(page)]
+    return limited(statement.where(*bounds), key, page)
 
 
 def limited(statement: Select[Any], key: tuple[ColumnElement[Any], ...], page: PageRequest) -> Select[Any]:

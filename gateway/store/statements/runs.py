@@ -6,16 +6,30 @@ Must not be here: what the rows mean (`runs`), the messages that a run adds (`me
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, and_, delete, func, insert, literal, literal_column, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from gateway.domain.run import Assistant, RunRow, StepRow
 from gateway.store.schema import tables
 from gateway.store.statements import threads
 from gateway.store.statements.access import is_shown, within, within_thread
 from gateway.store.statements.functions import among, as_text, json_column, json_values, now_ms, value_as_text
-from gateway.store.statements.paging import any_row, cursor_bounds, limited, past_cursor
+from gateway.store.statements.paging import any_row, paged, past_cursor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,11 +118,8 @@ def get_runs(reach: Reach, run_ids: Sequence[str]) -> Select[Any]:
 
 def list_runs(reach: Reach, thread_id: str, page: PageRequest) -> Select[Any]:
     """Select one page of a thread's runs, and one row more."""
-    statement = select(*RUN_COLUMNS).where(within_thread(tables.runs, reach, thread_id), is_shown(reach, thread_id))
-    bounds = [
-        past_cursor(_BY_POSITION, place_of_run(reach, thread_id, cursor), up=up) for cursor, up in cursor_bounds(page)
-    ]
-    return limited(statement.where(*bounds), _BY_POSITION, page)
+    own = select(*RUN_COLUMNS).where(within_thread(tables.runs, reach, thread_id), is_shown(reach, thread_id))
+    return paged(own, _BY_POSITION, page, partial(place_of_run, reach, thread_id))
 
 
 def list_runs_of_each(reach: Reach, thread_ids: str, page: PageRequest) -> Select[Any]:
@@ -198,13 +209,8 @@ def steps_of_each(reach: Reach, run_ids: str, position: int) -> Select[Any]:
 
 def list_steps(reach: Reach, run_id: str, page: PageRequest) -> Select[Any]:
     """Select one page of a run's steps, and one row more."""
-    own = tables.run_steps
-    statement = select(*STEP_COLUMNS).where(within(own, reach), own.c.run_id == run_id)
-    bounds = [
-        past_cursor(_STEPS_BY_POSITION, place_of_step(reach, run_id, cursor), up=up)
-        for cursor, up in cursor_bounds(page)
-    ]
-    return limited(statement.where(*bounds), _STEPS_BY_POSITION, page)
+    own = select(*STEP_COLUMNS).where(within(tables.run_steps, reach), tables.run_steps.c.run_id == run_id)
+    return paged(own, _STEPS_BY_POSITION, page, partial(place_of_step, reach, run_id))
 
 
 def place_of_step(reach: Reach, run_id: str, step_id: str) -> ScalarSelect[Any]:
@@ -273,9 +279,8 @@ def get_assistants(reach: Reach, assistant_ids: Sequence[str]) -> Select[Any]:
 
 def list_assistants(reach: Reach, page: PageRequest) -> Select[Any]:
     """Select one page of a project's assistants, and one row more."""
-    statement = select(*ASSISTANT_COLUMNS).where(_of_project(reach))
-    bounds = [past_cursor(_BY_NUMBER, place_of_assistant(reach, cursor), up=up) for cursor, up in cursor_bounds(page)]
-    return limited(statement.where(*bounds), _BY_NUMBER, page)
+    own = select(*ASSISTANT_COLUMNS).where(_of_project(reach))
+    return paged(own, _BY_NUMBER, page, partial(place_of_assistant, reach))
 
 
 def any_assistant_from(reach: Reach, cursor: str, up: bool) -> Select[Any]:
@@ -295,8 +300,7 @@ def place_of_assistant(reach: Reach, assistant_id: str) -> ScalarSelect[Any]:
 
 def has_assistant(reach: Reach, assistant_id: str) -> Select[Any]:
     """Select whether an assistant exists."""
-    own = tables.assistants.c
-    return select(select(literal(1)).where(_of_project(reach), own.id == assistant_id).scalar_subquery().is_not(None))
+    return select(exists().where(_of_project(reach), tables.assistants.c.id == assistant_id))
 
 
 def set_assistant(reach: Reach, assistant_id: str, fields: str) -> ReturningUpdate[Any]:
