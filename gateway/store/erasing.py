@@ -60,7 +60,7 @@ class EraseWrites(Writes):
         """Note that the owner that the caller is limited to was erased, which ends subscriptions to its threads."""
         await self._rows(epochs.lock_epochs)  # two at once would both delete nothing and insert the same row
         await self._rows(erasing.forget_erasure, reach, _digest(reach))
-        await self._insert(tables.erased_owners, [{"project_id": reach.project_id, "owner": _digest(reach)}])
+        await self._insert(tables.erased_owners, {"project_id": reach.project_id, "owner": _digest(reach)})
         self._touch(reach, "", reach.owner, 0)
 
     async def forget_scope(self, reach: Reach, table: str, scope: str, key: str) -> None:

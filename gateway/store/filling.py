@@ -63,7 +63,7 @@ class FillWrites(EraseWrites):
             row |= {"forked_thread_id": begun.source.thread_id, "forked_message_id": begun.source.message_id}
         if begun.place is not None:
             row |= {"seq": begun.place.seq, "generation": begun.place.generation}
-        await self._insert(tables.threads, [row | {"filling": now}])
+        await self._insert(tables.threads, row | {"filling": now})
         begun.touched = now
 
     async def add_filled(self, reach: Reach, begun: Filling, added: Sequence[Message], now: int) -> bool:

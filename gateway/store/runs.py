@@ -199,7 +199,7 @@ class RunWrites(FillWrites, RunReads):
 
     async def add_step(self, reach: Reach, step: RunStep) -> None:
         """Add a step of a run."""
-        await self._rows(runs.insert_step, reach, _row(runs.STEP_COLUMNS, step))
+        await self._insert(tables.run_steps, {"project_id": reach.project_id, **_row(runs.STEP_COLUMNS, step)})
 
     async def set_step(self, reach: Reach, step_id: str, values: Values) -> None:
         """Change a step."""
@@ -225,8 +225,8 @@ class RunWrites(FillWrites, RunReads):
 
         Errors: KeyTaken.
         """
-        row = {**_row(runs.ASSISTANT_COLUMNS, assistant), "number": number, **columns_of(key)}
-        await self._rows(runs.insert_assistant, reach, row)
+        own = {"project_id": reach.project_id, "number": number, **columns_of(key)}
+        await self._insert(tables.assistants, own | _row(runs.ASSISTANT_COLUMNS, assistant))
 
     async def set_assistant(self, reach: Reach, assistant: Assistant) -> None:
         """Change an assistant."""

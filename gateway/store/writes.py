@@ -99,7 +99,7 @@ class Writes(Reads):
         """Insert a row and delete it again, in no project and under a unique name."""
         thread_id = uuid.uuid4().hex
         row = {"project_id": "", "id": thread_id, "created_at": 0, "seq": 0}
-        await self._insert(tables.deleted_threads, [row])
+        await self._insert(tables.deleted_threads, row)
         await self._rows(importing.forget_deletion, Reach(""), thread_id)
 
     async def lock_ends(self, reach: Reach, thread_ids: Sequence[str]) -> dict[ThreadId, End]:
@@ -176,7 +176,7 @@ class Writes(Reads):
         row = rows.row_of_thread(reach.project_id, thread) | rows.columns_of(key)
         if added:
             row |= {"message_count": len(added), "last_position": len(added), "last_created_at": added[-1].created_at}
-        await self._insert(tables.threads, [row])
+        await self._insert(tables.threads, row)
         if added:
             await self.add_messages(reach, added, 1, author)
         self._touch(reach, thread.id, thread.owner, len(added))
@@ -199,7 +199,7 @@ class Writes(Reads):
                 rows.row_of_thread(reach.project_id, thread, ALL_INFERRED if thread.id in inferred else None)
                 for thread in added
             ]
-            await self._insert(tables.threads, values)
+            await self._insert(tables.threads, *values)
 
     async def fill_thread(self, reach: Reach, thread: Thread, end: End) -> End:
         """Replace what is inferred of a thread by its own line; return its new end."""
@@ -214,7 +214,7 @@ class Writes(Reads):
         row |= {"seq": deleted.seq, "generation": begin, "last_position": begin}
         for of_key in await self._rows(importing.forget_deletion, reach, thread.id):
             row |= rows.key_columns(of_key)
-        await self._insert(tables.threads, [row])
+        await self._insert(tables.threads, row)
         self._touch(reach, thread.id)
         return End(begin, 0)
 
@@ -321,9 +321,8 @@ class Writes(Reads):
 
     async def add_delta(self, reach: Reach, place: Place, delta: Delta) -> None:
         """Add a delta of a message, for which alone a position was allocated."""
-        await self._insert(
-            tables.message_deltas, [{"project_id": reach.project_id, **place._asdict(), **delta._asdict()}]
-        )
+        row = {"project_id": reach.project_id, **place._asdict(), **delta._asdict()}
+        await self._insert(tables.message_deltas, row)
         if hint := self.touched.get((reach.project_id, place.thread_id)):
             self.touched[hint.topic] = hint._replace(only_text=True)
 
@@ -352,7 +351,7 @@ class Writes(Reads):
         created_at, seq, *of_key = place
         own = {"project_id": reach.project_id, "id": thread_id, "owner": owner, "generation": generation}
         own |= {"created_at": created_at, "seq": seq, **rows.key_columns(of_key)}
-        await self._insert(tables.deleted_threads, [own])
+        await self._insert(tables.deleted_threads, own)
 
     async def remove_message(self, reach: Reach, place: Place) -> bool:
         """Delete a message and store its place, as the change at a position; say whether it existed."""
@@ -361,7 +360,7 @@ class Writes(Reads):
         for position, *of_key in removed:
             gone = {"project_id": reach.project_id, "id": message_id, "thread_id": thread_id, "position": position}
             gone |= {"deleted_position": deleted_position, **rows.key_columns(of_key)}
-            await self._insert(tables.deleted_messages, [gone])
+            await self._insert(tables.deleted_messages, gone)
             await self._rows(following.remove_deltas, reach, message_id)
             await self._rows(threads.uncount_messages, reach, thread_id, 1)
         return bool(removed)
@@ -384,7 +383,7 @@ class Writes(Reads):
         own = (reach, thread_id, reader)
         if not (await self._rows(read_marks.raise_mark, *own, position) or await self._rows(read_marks.has_mark, *own)):
             mark = {"project_id": reach.project_id, "thread_id": thread_id, "reader": reader, "position": position}
-            await self._insert(tables.read_marks, [mark])
+            await self._insert(tables.read_marks, mark)
 
     async def lower_mark(self, reach: Reach, thread_id: ThreadId, reader: str, position: int) -> None:
         """Move a reader back to a position, unless it is there or not so far."""
@@ -461,7 +460,7 @@ class Writes(Reads):
 
     async def add_key(self, key: ApiKey, digest: str) -> None:
         """Add a key with the digest of its secret."""
-        await self._insert(tables.keys, [rows.row_of_key(key, digest)])
+        await self._insert(tables.keys, rows.row_of_key(key, digest))
 
     async def revoke_key(self, key_id: str, revoked_at: int) -> bool:
         """Revoke a key; say whether it existed and was not revoked."""
@@ -476,7 +475,7 @@ class Writes(Reads):
         # In a fixed order, so that two processes with the same keys do not deadlock.
         await self._connection.run_many(api_keys.note_use, sorted(uses.items()))
 
-    async def _insert(self, table: Table, added: Sequence[rows.Values]) -> None:
+    async def _insert(self, table: Table, *added: rows.Values) -> None:
         """Insert rows; a column without a value is NULL."""
         given = [{name: value for name, value in row.items() if value is not None} for row in added]
         await self._run_each(insert_row, [(table, row) for row in given])

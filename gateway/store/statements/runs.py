@@ -184,11 +184,6 @@ def _shown(reach: Reach) -> ColumnElement[bool]:
     return and_(within(tables.runs, reach), is_shown(reach, tables.runs.c.thread_id))
 
 
-def insert_step(reach: Reach, values: Mapping[str, Any]) -> Insert:
-    """Insert a step."""
-    return insert(tables.run_steps).values({**values, "project_id": reach.project_id})
-
-
 def set_step(reach: Reach, step_id: str, values: Mapping[str, Any]) -> Update:
     """Update columns of a step."""
     own = tables.run_steps
@@ -265,11 +260,6 @@ def renew_lease(reach: Reach, run_id: str, owner: str, lease_ms: int) -> Returni
 
 def _of_project(reach: Reach) -> ColumnElement[bool]:
     return tables.assistants.c.project_id == reach.project_id
-
-
-def insert_assistant(reach: Reach, values: Mapping[str, Any]) -> Insert:
-    """Insert an assistant."""
-    return insert(tables.assistants).values({**values, "project_id": reach.project_id})
 
 
 def get_assistants(reach: Reach, assistant_ids: Sequence[str]) -> Select[Any]:
