@@ -21,6 +21,7 @@ from gateway.store.engines.sqlite import take_each
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from sqlalchemy import Table
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from gateway.store.engines.base import Driver, Engines, Take, TransactionDriver
@@ -105,14 +106,22 @@ class TransactionConnection(Connection):
 
     def __init__(self, sqlalchemy: AsyncConnection, raw: Any, driver: TransactionDriver, engines: Engines) -> None:
         super().__init__(sqlalchemy, raw, driver, engines)
-        self.transaction_driver = driver
+        self._of_transactions = driver
 
     async def run_many(self, build: Build, each: Sequence[tuple[Any, ...]]) -> None:
         """Run a statement for each of many arguments, in order; those of one shape are one call and one to watchers."""
         prepared = [self._statements.prepared(build, arguments) for arguments in each]
         for text, alike in groupby(prepared, lambda one: one[0].text):
             with self._watch(text):
-                await self.transaction_driver.run_many(self.raw, text, [values for _, values in alike])
+                await self._of_transactions.run_many(self.raw, text, [values for _, values in alike])
+
+    async def insert_rows(self, table: Table, columns: Sequence[str], values: Sequence[Sequence[Any]]) -> None:
+        """Insert many rows by one call; it is not counted."""
+        await self._of_transactions.insert_rows(self.raw, table.name, columns, values)
+
+    async def lock_imports(self) -> None:
+        """Wait for the import that runs on this database, and block others until the transaction ends."""
+        await self._of_transactions.lock_imports(self.raw)
 
 
 async def open_reader(engines: Engines) -> Connection:

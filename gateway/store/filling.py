@@ -72,7 +72,7 @@ class FillWrites(EraseWrites):
             return False
         values = rows.imported(reach.project_id, enumerate(added, begun.position + 1))
         numbered = [(*row, _OF_THREAD) for row in values]
-        await self._driver.insert_rows(self._connection.raw, tables.messages.name, _COLUMNS, numbered)
+        await self._connection.insert_rows(tables.messages, _COLUMNS, numbered)
         begun.count += len(added)
         begun.touched = now
         return True

@@ -184,7 +184,7 @@ class RunWrites(FillWrites, RunReads):
         ):
             names = ("project_id", *(column.name for column in columns))
             values = [(reach.project_id, *row) for row in each]
-            await self._driver.insert_rows(self._connection.raw, table.name, names, values)
+            await self._connection.insert_rows(table, names, values)
         await self._connection.run_many(runs.move_position, [(reach, *end) for end in ends.items()])
         for thread_id in ends:
             self._touch(reach, thread_id)

@@ -92,7 +92,6 @@ class Writes(Reads):
     def __init__(self, connection: TransactionConnection) -> None:
         super().__init__(connection)
         self._connection: TransactionConnection = connection
-        self._driver = connection.transaction_driver
         self.touched: dict[Topic, Hint] = {}
 
     async def try_write(self) -> None:
@@ -407,7 +406,7 @@ class Writes(Reads):
 
     async def lock_imports(self) -> None:
         """Block other imports until the transaction ends: two of the same files would add the same ids."""
-        await self._driver.lock_imports(self._connection.raw)
+        await self._connection.lock_imports()
 
     async def append_messages(
         self, reach: Reach, placed: Sequence[tuple[int, Message]], ends: Mapping[ThreadId, End]
@@ -416,7 +415,7 @@ class Writes(Reads):
         if not placed:
             return
         values = rows.imported(reach.project_id, placed)
-        await self._driver.insert_rows(self._connection.raw, tables.messages.name, rows.IMPORTED, values)
+        await self._connection.insert_rows(tables.messages, rows.IMPORTED, values)
         moved = [(reach, thread_id, end.position, end.second) for thread_id, end in ends.items()]
         await self._connection.run_many(threads.move_end, moved)
         for thread_id in ends:
@@ -440,7 +439,7 @@ class Writes(Reads):
         if await self._rows(importing.any_deleted_message, reach):
             return None
         values, ends = staging.rows(reach.project_id, thread_ids)
-        await self._driver.insert_rows(self._connection.raw, tables.messages.name, rows.IMPORTED, values)
+        await self._connection.insert_rows(tables.messages, rows.IMPORTED, values)
         await self._connection.run_many(threads.move_end, [(reach, *end) for end in ends])
         for thread_id in thread_ids:
             self._touch(reach, thread_id)
