@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from sqlalchemy import Column, Table
+    from sqlalchemy import Column, Label, Table
 
 _TAKEN: Final = (
     tables.threads,
@@ -262,19 +262,13 @@ def _next_readable(source: sqlite3.Connection, table: str, after: int) -> int:
 
 
 def _message(row: Mapping[str, Any]) -> None:
-    own: dict[str, Any] = {
-        name: row.get(column.name) for name, column in zip(Message._fields, MESSAGE_COLUMNS, strict=True)
-    }
-    own["content_json"] = row["content"].encode()
-    archive.read(wire.load(wire.dump(wire.message(Message(**own)))))
+    own = Message(*_fields(row, MESSAGE_COLUMNS))._replace(content_json=row["content"].encode())
+    archive.read(wire.load(wire.dump(wire.message(own))))
     _require_number(row["position"])
 
 
 def _thread(row: Mapping[str, Any]) -> None:
-    own: dict[str, Any] = {
-        name: row.get(column.name) for name, column in zip(Thread._fields, THREAD_COLUMNS, strict=True)
-    }
-    archive.read(wire.load(wire.dump(wire.thread(Thread(**own)))))
+    archive.read(wire.load(wire.dump(wire.thread(Thread(*_fields(row, THREAD_COLUMNS))))))
 
 
 def _delta(row: Mapping[str, Any]) -> None:
@@ -298,7 +292,7 @@ def _assistant(row: Mapping[str, Any]) -> None:
     _require_number(row["number"])
 
 
-def _fields(row: Mapping[str, Any], columns: Sequence[Column[Any]]) -> list[Any]:
+def _fields(row: Mapping[str, Any], columns: Sequence[Column[Any] | Label[Any]]) -> list[Any]:
     return [row.get(column.name) for column in columns]
 
 
