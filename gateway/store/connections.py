@@ -74,11 +74,9 @@ class Connection:
         """Call a function with the driver's own connection; with SQLite's in that one's thread."""
         return self._driver.call(self.raw, function)
 
-    async def rows(self, build: Build, arguments: tuple[Any, ...]) -> Sequence[Any]:
+    def rows(self, build: Build, arguments: tuple[Any, ...]) -> Awaitable[Sequence[Any]]:
         """Run a statement, and return its rows."""
-        prepared, values = self._statements.prepared(build, arguments)
-        with self._watch(prepared.text):
-            return await self._driver.fetch(self.raw, prepared.text, values)
+        return self.take(list, build, arguments)
 
     async def take(self, take: Take[T], build: Build, arguments: tuple[Any, ...]) -> T:
         """Run a statement, and return the result of a function on its rows.

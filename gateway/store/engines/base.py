@@ -57,11 +57,8 @@ class Driver(Protocol):
     async def execute(self, connection: Any, text: str) -> None:
         """Run a statement without values and rows, such as those that begin and end transactions."""
 
-    def fetch(self, connection: Any, text: str, values: Any) -> Awaitable[Sequence[Any]]:
-        """Run a statement and return its rows."""
-
     def take(self, connection: Any, text: str, values: Any, take: Take[T]) -> Awaitable[T]:
-        """Run a statement and pass its rows to a function, one by one where the database yields them so."""
+        """Run a statement and return what a function takes from its rows, as they arrive where the database can."""
 
     def call(self, connection: Any, function: Callable[[Any], Any]) -> Awaitable[Any]:
         """Call a function with the driver's own connection."""

@@ -14,7 +14,7 @@ from gateway.store.engines.instrumentation import Watchers
 from gateway.store.statement_cache import StatementCache
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Connection
 
@@ -45,14 +45,9 @@ class Postgres:
         """Run a statement without preparing it."""
         await connection.execute(text)
 
-    def fetch(self, connection: Any, text: str, values: Any) -> Awaitable[Sequence[Any]]:
-        """Run a statement, which is prepared the first time, and return its rows."""
-        found: Awaitable[Sequence[Any]] = connection.fetch(text, *values)
-        return found
-
     async def take(self, connection: Any, text: str, values: Any, take: Take[T]) -> T:
-        """Run a statement and pass all its rows to a function."""
-        return take(await self.fetch(connection, text, values))
+        """Run a statement, which is prepared the first time, and return what a function takes of all its rows."""
+        return take(await connection.fetch(text, *values))
 
     async def call(self, connection: Any, function: Callable[[Any], Any]) -> Any:
         """Await a function of the driver's connection."""
@@ -80,11 +75,10 @@ class Postgres:
 class PooledPostgres(Postgres):
     """The same through a pooler that changes the connection with each transaction, so nothing stays prepared."""
 
-    async def fetch(self, connection: Any, text: str, values: Any) -> Sequence[Any]:
+    async def take(self, connection: Any, text: str, values: Any, take: Take[T]) -> T:
         """Run a statement that is prepared for this one time."""
         prepared = await connection.prepare(text, name="")
-        found: Sequence[Any] = await prepared.fetch(*values)
-        return found
+        return take(await prepared.fetch(*values))
 
 
 def open_postgres(url: PostgresUrl, timeouts: Timeouts | None = None) -> Engines:

@@ -71,11 +71,7 @@ class Sqlite:
 
     async def execute(self, connection: Any, text: str) -> None:
         """Run a statement without values."""
-        await self.fetch(connection, text, ())
-
-    def fetch(self, connection: Any, text: str, values: Any) -> Awaitable[Sequence[Any]]:
-        """Run a statement and return its rows."""
-        return self.take(connection, text, values, list)
+        await self.take(connection, text, (), list)
 
     def take(self, connection: Any, text: str, values: Any, take: Take[T]) -> Awaitable[T]:
         """Run a statement and return what a function takes from its rows."""
@@ -99,10 +95,6 @@ class SqliteInThread:
     async def execute(self, connection: sqlite3.Connection, text: str) -> None:
         """Run a statement without values."""
         connection.execute(text)
-
-    async def fetch(self, connection: PackingConnection, text: str, values: Any) -> Sequence[Any]:
-        """Run a statement and return its rows."""
-        return _taken(text, values, list, connection)
 
     async def take(self, connection: PackingConnection, text: str, values: Any, take: Take[T]) -> T:
         """Run a statement and return what a function takes from its rows."""
