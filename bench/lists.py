@@ -132,7 +132,7 @@ async def _statements(url: str, rounds: int, times: int) -> Costs:
     """Measure CPU time of PostgreSQL's process, or of SQLite's thread."""
     engines = open_engines(url)
     connection = await open_reader(engines)
-    if connection.is_local:
+    if connection.is_sqlite:
         run = partial(_spent_by_sqlite, engines, connection)
     else:
         run = partial(_spent_by_postgres, connection, await connection.raw.fetchval("SELECT pg_backend_pid()"))

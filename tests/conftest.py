@@ -295,7 +295,7 @@ def _wait_for_no_disk(connection: Any, _record: object) -> None:
 def _engines(url: str) -> Engines:
     """Keep what engines know of a kind of database, most of all its compiled statements."""
     opened = open_engines(url)
-    if opened.has_one_writer:  # its file is another one in each test
+    if opened.is_sqlite:  # its file is another one in each test
         event.listen(opened.writer.sync_engine, "connect", _wait_for_no_disk)
         return opened
     return _Kept(*(getattr(opened, each.name) for each in fields(opened)))

@@ -150,7 +150,7 @@ async def put_message(store: Store, who: Principal, thread_id: ThreadId, **field
 async def holding(store: Store, *steps: Callable[[Writes], Awaitable[object]]) -> AsyncIterator[None]:
     """Keep a transaction open for the block, after some steps; on SQLite it waits for another process with the lock."""
     engines = store._engines  # noqa: SLF001
-    if engines.has_one_writer:
+    if engines.is_sqlite:
         with closing(sqlite3.connect(str(engines.writer.url.database), isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             running = asyncio.create_task(store.write(partial(_run, steps)))

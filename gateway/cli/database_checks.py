@@ -16,10 +16,10 @@ from gateway.errors import Unavailable
 from gateway.events import postgres
 from gateway.events.exchange import probe
 from gateway.server.hints import carrier_of
-from gateway.settings.database_url import parse_postgres
+from gateway.settings.database_url import is_sqlite, parse_postgres
 from gateway.settings.table import Settings
 from gateway.store.engines.database_files import sqlite_file
-from gateway.store.engines.open import connector_to_listen, migrates_itself
+from gateway.store.engines.open import connector_to_listen
 from gateway.store.engines.server_lock import holder_of
 from gateway.store.inspect import LONG_S, Inspection
 from gateway.store.schema.revision import HEAD, can_be_served
@@ -62,7 +62,7 @@ async def _migrations(settings: Settings, inspected: Inspection) -> Finding:
     if revision is not None and revision > HEAD:
         level = Level.WARNING if can_be_served(revision) else Level.FAILURE
         return Finding(level, said, "A later version migrated it. Run: pip install --upgrade threads-gateway")
-    if migrates_itself(settings.database_url):
+    if is_sqlite(settings.database_url):
         return Finding(Level.WARNING, said, "The server migrates it at startup.")
     return Finding(Level.FAILURE, said, "Run: gateway migrate")
 
@@ -70,7 +70,7 @@ async def _migrations(settings: Settings, inspected: Inspection) -> Finding:
 async def _writes(settings: Settings, inspected: Inspection) -> Finding:
     if not can_be_served(inspected.revision):
         return Finding(Level.OK, "tried after the migration")
-    if migrates_itself(settings.database_url) and holder_of(sqlite_file(settings.database_url)):
+    if is_sqlite(settings.database_url) and holder_of(sqlite_file(settings.database_url)):
         return Finding(Level.OK, "left to the server that runs")  # an old SQLite could lose commits
     async with opened_store(settings.database_url) as store:
         try:

@@ -20,11 +20,11 @@ from gateway.cli.running_server import ask_server
 from gateway.errors import GatewayError
 from gateway.graphql.documents.trusted import load_trusted
 from gateway.server.startup import listen
+from gateway.settings.database_url import is_sqlite
 from gateway.settings.load import misspelled
 from gateway.settings.models import load_models
 from gateway.settings.table import Settings
 from gateway.store.engines.database_files import sqlite_file
-from gateway.store.engines.open import migrates_itself
 from gateway.store.engines.server_lock import holder_of
 from gateway.store.engines.sqlite import can_lose_commits
 from gateway.store.inspect import Inspection, inspect_database
@@ -84,11 +84,11 @@ async def _runs(settings: Settings) -> Finding:
 async def _server(settings: Settings) -> Finding:
     told = await asyncio.to_thread(ask_server, settings)
     where = f"{settings.host} port {settings.port}"
-    holder = holder_of(sqlite_file(settings.database_url)) if migrates_itself(settings.database_url) else None
+    holder = holder_of(sqlite_file(settings.database_url)) if is_sqlite(settings.database_url) else None
     if told is None and holder is not None:
         said = f"the database is {holder}, which does not answer on {where}"
         return Finding(Level.FAILURE, said, "A database has one server. Stop that, or give its GATEWAY_HOST and _PORT.")
-    if told is not None and holder is None and migrates_itself(settings.database_url):
+    if told is not None and holder is None and is_sqlite(settings.database_url):
         return Finding(Level.FAILURE, f"the one on {where} serves another database", "Set another GATEWAY_PORT.")
     if told is None:
         listen(settings).close()
@@ -158,7 +158,7 @@ def run_doctor(settings: Settings) -> bool:
 
 
 async def _examine(settings: Settings) -> dict[str, Finding]:
-    is_file = migrates_itself(settings.database_url)
+    is_file = is_sqlite(settings.database_url)
     checks = CHECKS | (CHECKS_OF_SQLITE if is_file else {}) | CHECKS_OF_MACHINE
     found = {name: await _run(check(settings)) for name, check in checks.items()}
     if is_file and not (file := sqlite_file(settings.database_url)).exists():

@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.errors import InvalidSetting
-from gateway.store.engines.open import connector_to_listen, migrates_itself
+from gateway.settings.database_url import is_sqlite
+from gateway.store.engines.open import connector_to_listen
 
 if TYPE_CHECKING:
     from gateway.events.exchange import Carrier
@@ -21,7 +22,7 @@ def carrier_of(settings: Settings) -> Carrier | None:
 
     Errors: InvalidSetting.
     """
-    if migrates_itself(settings.database_url):
+    if is_sqlite(settings.database_url):
         if settings.hints_url:
             raise InvalidSetting("GATEWAY_HINTS_URL: expected none with SQLite, whose processes poll their file.")
         return None

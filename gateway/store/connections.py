@@ -42,23 +42,23 @@ class Connection:
     def __init__(self, sqlalchemy: AsyncConnection, raw: Any, driver: Driver, engines: Engines) -> None:
         self.sqlalchemy = sqlalchemy
         self.raw = raw  # the driver's own
-        self.is_local = driver.is_local
+        self.is_sqlite = driver.is_sqlite
         self._driver = driver
         self._statements = engines.statements
         self._watch = engines.watchers.watch
 
     def is_closed(self) -> bool:
         """Say whether the database has closed the connection, as far as is known here."""
-        return not self.is_local and self.raw.is_closed()
+        return not self.is_sqlite and self.raw.is_closed()
 
     def abort(self) -> None:
         """Break the connection to a server, so that waiting calls fail."""
-        if not self.is_local:
+        if not self.is_sqlite:
             self.raw.terminate()
 
     def interrupt(self) -> None:
         """Interrupt the statement in SQLite's thread; for a server, the driver does this when a call is cancelled."""
-        if self.is_local:
+        if self.is_sqlite:
             self.raw.is_given_up.set()
 
     async def discard(self) -> None:

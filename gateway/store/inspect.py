@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import and_, bindparam, exists, func, select, text
 from sqlalchemy.exc import DBAPIError
 
+from gateway.settings.database_url import is_sqlite
 from gateway.store.engines.database_files import WAL, beside, require_own_log, sqlite_file
-from gateway.store.engines.open import migrates_itself, open_engines
+from gateway.store.engines.open import open_engines
 from gateway.store.schema import tables
 from gateway.store.schema.online import is_complete
 from gateway.store.schema.revision import HEAD, LAST_SERVED, can_be_served, opened, revision_of
@@ -97,7 +98,7 @@ async def inspect_database(url: str) -> Inspection:
 
     Errors: InvalidSetting where it cannot be opened; DatabaseDamaged; Unavailable where it cannot be read.
     """
-    is_file = migrates_itself(url)
+    is_file = is_sqlite(url)
     if is_file:
         require_own_log(sqlite_file(url))
     engines = open_engines(url)

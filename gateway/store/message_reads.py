@@ -76,7 +76,7 @@ class MessageReads:
         selected = _selected(fields)
         build: Build = messages.get_messages
         wanted: list[str] | str = list(message_ids)
-        if len(wanted) > 1 and self._connection.is_local:
+        if len(wanted) > 1 and self._connection.is_sqlite:
             build, wanted = messages.get_messages_of, wire.dump_text(list(dict.fromkeys(message_ids)))
         elif len(wanted) > 1:
             build = postgres_pages.get_messages_within_bytes
@@ -126,7 +126,7 @@ class MessageReads:
         take: Take[list[Any]] = list if read is None else take_all
         if read is not None:
             beside = beside._replace(message=read._replace(page=_one_less(read.page), fields=selected))
-        found = await self._taken(take, select_beside, build, self._connection.is_local, beside, reach, *arguments)
+        found = await self._taken(take, select_beside, build, self._connection.is_sqlite, beside, reach, *arguments)
         if messages.DELTAS in selected:
             complete(selected, found)
         names = rows.names_of(selected, beside.also, has_unread=beside.reader is not None)
@@ -135,7 +135,7 @@ class MessageReads:
     async def list_messages_after(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Message]:
         """Return the messages of a thread after a position, in order."""
         local, remote = following.list_messages_after, postgres_pages.messages_after_within_bytes
-        build: Build = local if self._connection.is_local else remote
+        build: Build = local if self._connection.is_sqlite else remote
         take = partial(take_page, limit=limit)
         found = await self._taken(take, build, reach, thread_id, position, limit, GROWING)
         last = _POSITION(found.rows[-1]) if found.rows else position
@@ -146,7 +146,7 @@ class MessageReads:
     def _page(self, reach: Reach, read: PageRead, fields: Fields) -> Awaitable[PageRows[Any]]:
         """Return one page of a thread, in the order of the scan."""
         build: Build = messages.list_messages
-        if not self._connection.is_local:
+        if not self._connection.is_sqlite:
             build = postgres_pages.list_messages_within_bytes
         [thread_id] = read.thread_ids
         return self._taken(
@@ -158,7 +158,7 @@ class MessageReads:
     ) -> tuple[Thread | None, EdgeFlags, PageRows[Any]]:
         """Return a thread, the edge flags of a page, and the page, in the order of the scan."""
         ([thread_id], page, run_id), take = read[:3], partial(take_page, limit=read.page.limit)
-        if self._connection.is_local:
+        if self._connection.is_sqlite:
             own, of_page = await self._connection.take_each(
                 (list, messages.get_thread_with_edges, (reach, thread_id, page, run_id)),
                 (take, messages.list_messages, (reach, thread_id, page, run_id, fields)),
@@ -175,7 +175,7 @@ class MessageReads:
     async def _pages_of_each(self, reach: Reach, read: PageRead, fields: Fields) -> list[PageRows[Any]]:
         """Return the same page of several threads by one statement, and one more after each page cut by its bytes."""
         build: Build = messages.list_messages_of_each
-        if not self._connection.is_local:
+        if not self._connection.is_sqlite:
             build = _PAGES_OF_EACH[read.with_more]
         take = partial(AnswerBudget().take_pages, limit=read.page.limit, place=fields.index("thread_id"))
         page = read.page if read.with_more else _one_less(read.page)  # a statement asks for one more than the limit

@@ -64,10 +64,10 @@ _SWEPT: Final = 500  # changes of each kind; if there are more, their owners are
 _POSITION, _KIND, _ID = 1, 2, 3  # columns of `list_changes`, after the message
 _OF_CHANGE: Final = itemgetter(slice(len(GROWING), None))
 _CHANGES_WITH_MESSAGES = {
-    local: partial(following.list_changes_with_messages, is_local=local) for local in (True, False)
+    local: partial(following.list_changes_with_messages, is_sqlite=local) for local in (True, False)
 }
 _LIST = {OrderBy.CREATED: selected_threads.list_created, OrderBy.ACTIVITY: selected_threads.list_active}
-_CHANGED_THREADS = {local: partial(thread_list.changes_with_threads, is_local=local) for local in (True, False)}
+_CHANGED_THREADS = {local: partial(thread_list.changes_with_threads, is_sqlite=local) for local in (True, False)}
 _CHANGED = itemgetter(slice(4))  # columns before those of the thread
 _OF_THREAD = itemgetter(slice(4, None))
 
@@ -96,7 +96,7 @@ class Reads(MessageReads):
 
     async def list_changes(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Change]:
         """Return the changes of a thread after a position, in order; what was deleted meanwhile is omitted."""
-        build = _CHANGES_WITH_MESSAGES[self._connection.is_local]
+        build = _CHANGES_WITH_MESSAGES[self._connection.is_sqlite]
         take = partial(take_page, limit=limit)
         found, has_more = await self._taken(take, build, reach, thread_id, position, limit, GROWING)
         complete(GROWING, found)
@@ -126,10 +126,10 @@ class Reads(MessageReads):
         """
         own = {} if reach.owner is None else {"erased": owner_digest(reach.project_id, reach.owner)}
         own |= {} if reader is None else {"reader": reader}
-        build: Build = _CHANGED_THREADS[self._connection.is_local]
+        build: Build = _CHANGED_THREADS[self._connection.is_sqlite]
         found = await self._rows(build, reach, *_given(seen), own, limit)
         changed = list(map(_CHANGED, found))
-        window = thread_changes.window(changed, seen, limit, may_cut_ties=self._connection.is_local)
+        window = thread_changes.window(changed, seen, limit, may_cut_ties=self._connection.is_sqlite)
         threads_ = rows.threads_of(map(_OF_THREAD, found))
         return thread_changes.batch(window, seen, {each.id: each for each in threads_})
 

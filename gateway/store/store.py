@@ -61,7 +61,7 @@ class Store:
         self._pool = ConnectionPool[Connection](partial(open_reader, engines), at_most["reader"])
         self._probe = ConnectionPool[Connection](partial(open_reader, engines), 1)
         self._writers = ConnectionPool[TransactionConnection](partial(open_writer, engines), at_most["writer"])
-        self._transactions = GroupCommit(engines) if engines.has_one_writer else Transactions(self._writers)
+        self._transactions = GroupCommit(engines) if engines.is_sqlite else Transactions(self._writers)
         self._turns = Turns()
         self._snapshots = asyncio.Semaphore(_SNAPSHOTS)
         self._faults = Faults()
@@ -98,7 +98,7 @@ class Store:
         of the thread or message that it changes, so that writers of one thread do not block those of others.
         Errors: Unavailable where the database is down or its writer stays busy, or the thread stays locked.
         """
-        if not key or self._engines.has_one_writer:
+        if not key or self._engines.is_sqlite:
             return await self._write(work)
         return await self._in_turn(key, partial(self._write, work))
 
@@ -132,7 +132,7 @@ class Store:
         message, active_at, reader, key = added
         thread_id = message.thread_id
         add = partial(Writes.add_message, reach=reach, added=added)
-        if self._engines.has_one_writer or reader is not None:
+        if self._engines.is_sqlite or reader is not None:
             return await self.write(add, thread_id)
         of_key = () if key is None else (key.scope, key.fingerprint)
         rows = partial(self._rows, messages.append_message, (reach, message, active_at, *of_key))
@@ -153,7 +153,7 @@ class Store:
         thread changes meanwhile.
         Errors: Unavailable.
         """
-        if self._engines.has_one_writer:
+        if self._engines.is_sqlite:
             return None
         counts = {"units": gained.next_start, "characters": gained.characters, "most": bounds.TEXT.number, "fold": fold}
         if offset is not None:

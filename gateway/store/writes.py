@@ -260,7 +260,7 @@ class Writes(Reads):
         if key is not None:
             others |= {"idempotency_scope": key.scope, "idempotency_fingerprint": key.fingerprint}
         await self._rows(messages.insert_message, reach, message, position, *([others] if others else ()))
-        if key is not None and not self._connection.is_local:  # SQLite has one writer: nothing was deleted meanwhile
+        if key is not None and not self._connection.is_sqlite:  # SQLite has one writer: nothing was deleted meanwhile
             await self.refuse_deleted(reach, key)
         if reader is not None:
             await self.raise_mark(reach, thread_id, reader, position)
@@ -423,7 +423,7 @@ class Writes(Reads):
 
     async def move_staged(self, reach: Reach, staging: Staging, thread_ids: Sequence[str]) -> int | None:
         """Copy all staged messages of threads that were just added; return their number, or None if that fails."""
-        if not self._connection.is_local:
+        if not self._connection.is_sqlite:
             return await self._copy_staged(reach, staging, thread_ids)
         move = partial(staging.move_into, project_id=reach.project_id, thread_ids=thread_ids)
         moved: int | None = await self._connection.call(move)

@@ -112,7 +112,7 @@ async def postgres_full(own_postgres_url: str) -> AsyncIterator[AsyncConnection]
 
 
 async def test_sqlite_searches_an_index_for_every_part(sqlite_full: AsyncConnection) -> None:
-    plans = {name: await sqlite_plan(sqlite_full, each) for name, each in _asked(LARGE, is_local=True).items()}
+    plans = {name: await sqlite_plan(sqlite_full, each) for name, each in _asked(LARGE, is_sqlite=True).items()}
 
     assert {
         name: plan for name, plan in plans.items() if re.search(r"SCAN (messages|deleted|message_|threads)", plan)
@@ -165,13 +165,13 @@ async def test_postgres_reads_at_most_a_batch_of_each_kind(postgres_full: AsyncC
     assert _rows_touched(plans["list_changes_with_messages"]) <= most + LIMIT + GROWING * 10
 
 
-def _asked(thread_id: str, *, is_local: bool = False) -> dict[str, ClauseElement]:
+def _asked(thread_id: str, *, is_sqlite: bool = False) -> dict[str, ClauseElement]:
     middle = SIZES[thread_id] // 2
     growing = [f"msg_{thread_id}_{n}" for n in range(3)]
     return {
         "list_changes": following.list_changes(ALL, thread_id, middle, LIMIT),
         "list_changes_with_messages": following.list_changes_with_messages(
-            ALL, thread_id, middle, LIMIT, (*WHOLE, of_messages.DELTAS), is_local=is_local
+            ALL, thread_id, middle, LIMIT, (*WHOLE, of_messages.DELTAS), is_sqlite=is_sqlite
         ),
         "list_messages_after": following.list_messages_after(ALL, thread_id, middle, LIMIT),
         "get_messages": of_messages.get_messages(ALL, growing, (*WHOLE, of_messages.DELTAS)),

@@ -68,7 +68,7 @@ def asked(*, has_ties: bool, running: str | None = "[12, 13]") -> dict[str, Clau
             OWN, late, running, {"erased": "digest", "reader": "user:alice"}, LIMIT, has_ties=has_ties
         ),
         WITH_THREADS: thread_list.changes_with_threads(
-            OWN, late, running, {"erased": "digest", "reader": "user:alice"}, LIMIT, is_local=not has_ties
+            OWN, late, running, {"erased": "digest", "reader": "user:alice"}, LIMIT, is_sqlite=not has_ties
         ),
         "changed_projects": thread_list.changed_projects('["p1", "p2"]', late, running),
     }

@@ -50,9 +50,9 @@ def wait_until() -> float:
 
 
 class Driver(Protocol):
-    """Runs statements over connections of one driver; `is_local` is true where they need no round trip."""
+    """Runs statements over connections of one driver."""
 
-    is_local: bool
+    is_sqlite: bool
 
     async def execute(self, connection: Any, text: str) -> None:
         """Run a statement without values and rows, such as those that begin and end transactions."""
@@ -92,10 +92,14 @@ class Engines:
     transaction_driver: TransactionDriver
     statements: StatementCache
     watchers: Watchers
-    has_one_writer: bool
     folder: Path | None = None  # of the file, where the database is one
     longest_s: float = float("inf")  # the longest time that a server keeps a connection busy
     begin_snapshot: str = "BEGIN"  # begins a transaction in which all reads see the same snapshot
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is SQLite, which has one writer, in this process; else it is PostgreSQL."""
+        return self.driver.is_sqlite
 
     def connections_at_most(self) -> Mapping[str, int]:
         """Say how many connections each pool may have."""

@@ -31,11 +31,6 @@ def open_engines(url: str, timeouts: Timeouts | None = None) -> Engines:
     return open_postgres(_parsed(url, "GATEWAY_DATABASE_URL"), timeouts)
 
 
-def migrates_itself(url: str) -> bool:
-    """Say whether a server migrates this database when it starts: only SQLite, which no other host can serve."""
-    return is_sqlite(url)
-
-
 def connector_to_listen(database_url: str, listen_url: str) -> Connector:
     """Return the function that opens the connection for LISTEN, which is bound to its connection, so a pooler loses it.
 
@@ -62,7 +57,7 @@ def refuse_several_processes(url: str) -> None:
 
     Errors: InvalidSetting.
     """
-    if not migrates_itself(url) or not can_lose_commits():
+    if not is_sqlite(url) or not can_lose_commits():
         return
     message = (
         f"GATEWAY_WORKERS: expected 1, since SQLite {sqlite3.sqlite_version} can lose messages when several processes "

@@ -39,7 +39,7 @@ NEVER_IDLE: Final = (
 class Postgres:
     """asyncpg, for single statements and for transactions."""
 
-    is_local = False
+    is_sqlite = False
 
     async def execute(self, connection: Any, text: str) -> None:
         """Run a statement without preparing it."""
@@ -105,7 +105,6 @@ def open_postgres(url: PostgresUrl, timeouts: Timeouts | None = None) -> Engines
         driver,
         statements,
         watchers,
-        has_one_writer=False,
         longest_s=longest_s,
         begin_snapshot="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     )

@@ -67,7 +67,7 @@ def pack(statement: Executable) -> Executable:
 class Sqlite:
     """aiosqlite: each call is one hop to the connection's thread and back."""
 
-    is_local = True
+    is_sqlite = True
 
     async def execute(self, connection: Any, text: str) -> None:
         """Run a statement without values."""
@@ -90,7 +90,7 @@ class SqliteInThread:
     It needs no locks of its own: a transaction that writes holds SQLite's one writer from its beginning.
     """
 
-    is_local = True
+    is_sqlite = True
 
     async def execute(self, connection: sqlite3.Connection, text: str) -> None:
         """Run a statement without values."""
@@ -162,7 +162,7 @@ def open_sqlite(url: URL) -> Engines:
     event.listen(writer.sync_engine, "begin", _begin_write)
     statements, watchers = StatementCache(reader.dialect, pack), Watchers(reader.dialect.name)
     folder = Path(url.database or "").absolute().parent
-    return Engines(reader, writer, Sqlite(), SqliteInThread(), statements, watchers, has_one_writer=True, folder=folder)
+    return Engines(reader, writer, Sqlite(), SqliteInThread(), statements, watchers, folder=folder)
 
 
 def _try_file(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> None:

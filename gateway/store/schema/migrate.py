@@ -15,8 +15,9 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from gateway.errors import DatabaseBehind
+from gateway.settings.database_url import is_sqlite
 from gateway.store.engines.database_files import require_own_log, sqlite_file
-from gateway.store.engines.open import migrates_itself, open_engines
+from gateway.store.engines.open import open_engines
 from gateway.store.schema.backfill import fill_columns
 from gateway.store.schema.online import LOCK_TIMEOUT, change_online, try_often
 from gateway.store.schema.revision import HEAD, can_be_served, connected, opened, revision_of, translated
@@ -36,14 +37,13 @@ async def migrate(url: str, revision: str = "head") -> None:
     Errors: Unavailable where a table is never free, or the database fails, as with a full disk; DatabaseBehind where it
     is newer than this program; InvalidSetting where it cannot be opened or changed; DatabaseDamaged.
     """
-    if migrates_itself(url):
+    if is_sqlite(url):
         require_own_log(sqlite_file(url))
     engines = open_engines(url)
-    has_row_locks = not engines.has_one_writer
 
     def run(connection: Connection) -> None:
         engines.transaction_driver.lock_migrations(connection)
-        if has_row_locks:  # while a change waits for a table, all others wait for the change
+        if not is_sqlite(url):  # while a change waits for a table, all others wait for the change
             connection.exec_driver_sql(f"SET LOCAL {LOCK_TIMEOUT}")
         config, current = _config(connection), revision_of(connection)
         if can_be_served(current) and current != HEAD:
@@ -60,10 +60,10 @@ async def migrate(url: str, revision: str = "head") -> None:
 
     try:
         with translated():  # around the repetitions, which tell a lock by the driver's error
-            await (try_often(upgrade) if has_row_locks else upgrade())
+            await (upgrade() if is_sqlite(url) else try_often(upgrade))
             if revision == "head":
                 await fill_columns(engines.writer)
-                if has_row_locks:
+                if not is_sqlite(url):
                     await change_online(engines.writer)
     finally:
         await engines.dispose()

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.errors import DatabaseBehind
+from gateway.settings.database_url import is_sqlite
 from gateway.store.engines.database_files import require_own_log, sqlite_file
-from gateway.store.engines.open import migrates_itself, open_engines
+from gateway.store.engines.open import open_engines
 from gateway.store.schema.online import is_complete
 from gateway.store.schema.revision import HEAD, can_be_served, opened, revision_of
 
@@ -21,14 +22,14 @@ async def make_ready(url: str) -> None:
 
     Errors: DatabaseBehind; DatabaseDamaged; InvalidSetting.
     """
-    if migrates_itself(url):
+    if is_sqlite(url):
         require_own_log(sqlite_file(url))
     engines = open_engines(url)
     try:
         async with opened(engines.writer) as connection:
             revision = await connection.run_sync(revision_of)
             # A later version may have replaced an index.
-            if revision == HEAD and not migrates_itself(url) and not await is_complete(connection):
+            if revision == HEAD and not is_sqlite(url) and not await is_complete(connection):
                 raise DatabaseBehind(_INCOMPLETE)
     finally:
         await engines.dispose()
@@ -36,4 +37,4 @@ async def make_ready(url: str) -> None:
         return
     from gateway.store.schema.migrate import migrate, require_head  # noqa: PLC0415  (a tenth of what a server loads)
 
-    await (migrate(url) if migrates_itself(url) else require_head(url))
+    await (migrate(url) if is_sqlite(url) else require_head(url))

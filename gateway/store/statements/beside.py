@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def select_beside(
     build: Build,
-    is_local: bool,
+    is_sqlite: bool,
     beside: Beside,
     reach: Reach,
     *arguments: Any,
@@ -43,5 +43,5 @@ def select_beside(
     read = beside.message
     if read is None:
         return listed.with_only_columns(*columns)
-    with_message = messages.with_message if is_local else postgres_pages.with_message
+    with_message = messages.with_message if is_sqlite else postgres_pages.with_message
     return with_message(listed, columns, reach, read.page, read.fields)

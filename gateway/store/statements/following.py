@@ -93,7 +93,7 @@ def list_changes_with_messages(
     limit: int,
     fields: Fields = WHOLE,
     *,
-    is_local: bool,
+    is_sqlite: bool,
 ) -> Select[Any]:
     """Select the same, and the messages that were created or updated, within the limit on bytes of a batch.
 
@@ -112,7 +112,7 @@ def list_changes_with_messages(
         page_bytes.fits_page(held, stored),
     )
     *of_message, _ = columns_of(reach, fields)
-    if is_local:
+    if is_sqlite:
         joined = change.outerjoin(tables.messages, own)
     else:
         message = select(*of_message).where(own).limit(1).lateral("message")

@@ -111,20 +111,20 @@ def changes_with_threads(
     own: Mapping[str, str],
     limit: int,
     *,
-    is_local: bool,
+    is_sqlite: bool,
 ) -> Select[Any]:
     """Select the same, and beside the first change of each thread the thread, where the caller can reach it.
 
     Shape: the columns of `changed_threads`, and THREAD_COLUMNS, null where there is no thread.
     On PostgreSQL a thread is looked up for each row: it may expect so many rows that it would read all threads.
     """
-    found = changed_threads(reach, following, running, own, limit, has_ties=not is_local).subquery("found")
+    found = changed_threads(reach, following, running, own, limit, has_ties=not is_sqlite).subquery("found")
     nth = func.row_number().over(partition_by=found.c.thread, order_by=found.c.number)
     change = select(*found.c, nth.label("nth")).subquery("change")
     *columns, nth_change = change.c
     is_first = nth_change == literal_column("1")
     reached = and_(within(tables.threads, reach), tables.threads.c.id == change.c.thread, is_first)
-    if is_local:
+    if is_sqlite:
         return select(*columns, *threads.columns_for(reach)).select_from(change.outerjoin(tables.threads, reached))
     thread = select(*threads.columns_for(reach)).where(reached).limit(1).lateral("thread")
     return select(*columns, *thread.c).select_from(change.outerjoin(thread, true()))
