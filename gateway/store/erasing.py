@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.domain.principal import owner_digest
 from gateway.store.schema import tables
-from gateway.store.statements import epochs, erasing, idempotency, messages, removal, runs, threads
+from gateway.store.statements import epochs, erasing, idempotency, removal, threads
+from gateway.store.statements.single_rows import set_row
 from gateway.store.writes import Writes
 
 if TYPE_CHECKING:
@@ -69,11 +70,11 @@ class EraseWrites(Writes):
 
     async def forget_author(self, reach: Reach, message_id: str) -> None:
         """Remove the author of a message."""
-        await self._rows(messages.set_message, reach, message_id, {"author": None})
+        await self._rows(set_row, reach, tables.messages, message_id, {"author": None})
 
     async def forget_payer(self, reach: Reach, run_id: str) -> None:
         """Remove the payer of a run."""
-        await self._rows(runs.set_run, reach, run_id, {"created_by": None})
+        await self._rows(set_row, reach, tables.runs, run_id, {"created_by": None})
 
     async def forget_mark(self, reach: Reach, thread_id: str, reader: str) -> None:
         """Delete how far a reader has read a thread."""

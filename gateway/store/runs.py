@@ -20,6 +20,7 @@ from gateway.store.rows import columns_of
 from gateway.store.schema import tables
 from gateway.store.statements import following, runs
 from gateway.store.statements.paging import is_ascending
+from gateway.store.statements.single_rows import set_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -191,7 +192,7 @@ class RunWrites(FillWrites, RunReads):
 
     async def set_run(self, reach: Reach, run_id: str, values: Values) -> None:
         """Change a run."""
-        await self._rows(runs.set_run, reach, run_id, values)
+        await self._rows(set_row, reach, tables.runs, run_id, values)
 
     async def make_due(self, reach: Reach, run_id: str) -> None:
         """Let any worker take a run."""
@@ -203,7 +204,7 @@ class RunWrites(FillWrites, RunReads):
 
     async def set_step(self, reach: Reach, step_id: str, values: Values) -> None:
         """Change a step."""
-        await self._rows(runs.set_step, reach, step_id, values)
+        await self._rows(set_row, reach, tables.run_steps, step_id, values)
 
     async def lease_run(self, project_id: str, run_id: str, owner: str, lease_ms: int) -> tuple[OpenRun, bool] | None:
         """Take the lease of a run that is due, and say whether the run has expired; None where another was faster."""

@@ -35,7 +35,7 @@ from gateway.store.statements import (
     thread_tokens,
     threads,
 )
-from gateway.store.statements.inserts import insert_row
+from gateway.store.statements.single_rows import insert_row, set_row
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container, Mapping, Sequence
@@ -294,7 +294,7 @@ class Writes(Reads):
     async def set_message_metadata(self, reach: Reach, message: Message, position: int) -> None:
         """Write the metadata of a message, as the change at a position."""
         changes = {"metadata": message.metadata_json, "changed_position": position}
-        await self._rows(messages.set_message, reach, message.id, changes)
+        await self._rows(set_row, reach, tables.messages, message.id, changes)
 
     async def set_message_content(self, reach: Reach, message: Message, position: int | None) -> None:
         """Write the content of a message as a whole, and its status; its deltas are part of the content then.
@@ -310,7 +310,7 @@ class Writes(Reads):
             "plain_text": message.plain_text,
             "changed_position": position,
         }
-        await self._rows(messages.set_message, reach, message.id, changes)
+        await self._rows(set_row, reach, tables.messages, message.id, changes)
         await self._rows(following.remove_deltas, reach, message.id)
 
     async def last_delta(self, reach: Reach, message_id: str) -> Delta | None:
@@ -342,7 +342,7 @@ class Writes(Reads):
         position, _, owner, run_id, *place = await self._changed(reach, unknown, removal.hide_thread, thread_id)
         await self._leave_place(reach, thread_id, owner, position, place)
         if run_id is not None:  # so no worker continues it
-            await self._rows(runs.set_run, reach.and_unfinished(), run_id, {"due_at": None, "leased_by": None})
+            await self._rows(set_row, reach.and_unfinished(), tables.runs, run_id, {"due_at": None, "leased_by": None})
 
     async def _leave_place(
         self, reach: Reach, thread_id: ThreadId, owner: str | None, generation: int, place: Sequence[Any]

@@ -8,6 +8,7 @@ from gateway.domain.page import Order, PageRequest
 from gateway.domain.principal import Reach
 from gateway.domain.thread import Inferred
 from gateway.domain.thread_list import SOURCE, Beside
+from gateway.store.schema import tables
 from gateway.store.statements import (
     erasing,
     filling,
@@ -22,6 +23,7 @@ from gateway.store.statements import (
     threads,
 )
 from gateway.store.statements.beside import select_beside
+from gateway.store.statements.single_rows import set_row
 from tests.store.erasing_cases import OF_ERASURES
 
 if TYPE_CHECKING:
@@ -224,8 +226,8 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         threads.set_thread(P, "t", Inferred.METADATA, {"metadata": "{}"}),
         f"UPDATE threads SET metadata='{{}}', inferred=(inferred & -3) WHERE {ONE_THREAD}",
     ),
-    "set_message": (
-        messages.set_message(P, "m", {"metadata": "{}"}),
+    "set_row": (
+        set_row(P, tables.messages, "m", {"metadata": "{}"}),
         "UPDATE messages SET metadata='{}' WHERE project_id = 'p' AND id = 'm'",
     ),
     "uncount_messages": (

@@ -27,7 +27,6 @@ from sqlalchemy import (
     literal_column,
     select,
     union_all,
-    update,
 )
 
 from gateway.domain.message import Message, Status
@@ -42,7 +41,7 @@ from gateway.store.statements.paging import any_row, paged, past_cursor
 from gateway.store.statements.wire_message import WIRE_MESSAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import CompoundSelect, Insert, ScalarSelect, Select, Update
     from sqlalchemy.sql.dml import ReturningDelete
@@ -298,13 +297,6 @@ def _of_key(scope: str | None, fingerprint: str | None) -> dict[Column[Any], Any
 def _typed(value: Any, column: Column[Any]) -> Any:
     """Give a literal value the type of its column, which PostgreSQL cannot infer."""
     return value if isinstance(value, ColumnElement) else literal(value, column.type)
-
-
-def set_message(reach: Reach, message_id: str, values: Mapping[str, str | int | None]) -> Update:
-    """Update columns of one message."""
-    return (
-        update(tables.messages).where(within(tables.messages, reach), tables.messages.c.id == message_id).values(values)
-    )
 
 
 def remove_message(reach: Reach, thread_id: str, message_id: str) -> ReturningDelete[Any]:

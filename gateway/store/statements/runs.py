@@ -169,11 +169,6 @@ def move_position(reach: Reach, thread_id: str, position: int) -> Update:
     return update(own).where(within(own, reach), own.c.id == thread_id).values(last_position=position)
 
 
-def set_run(reach: Reach, run_id: str, values: Mapping[str, Any]) -> Update:
-    """Update columns of a run."""
-    return update(tables.runs).where(within(tables.runs, reach), tables.runs.c.id == run_id).values(values)
-
-
 def make_due(reach: Reach, run_id: str) -> Update:
     """Let any worker take a run."""
     due = update(tables.runs).where(within(tables.runs, reach), tables.runs.c.id == run_id)
@@ -182,12 +177,6 @@ def make_due(reach: Reach, run_id: str) -> Update:
 
 def _shown(reach: Reach) -> ColumnElement[bool]:
     return and_(within(tables.runs, reach), is_shown(reach, tables.runs.c.thread_id))
-
-
-def set_step(reach: Reach, step_id: str, values: Mapping[str, Any]) -> Update:
-    """Update columns of a step."""
-    own = tables.run_steps
-    return update(own).where(within(own, reach), own.c.id == step_id).values(values)
 
 
 def steps_of_each(reach: Reach, run_ids: str, position: int) -> Select[Any]:
