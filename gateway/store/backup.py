@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.errors import BackupFailed, DatabaseDamaged, RestoreFailed
 from gateway.store.engines.database_files import BESIDE, beside, require_own_log, sqlite_file
+from gateway.store.engines.errors import is_busy
 from gateway.store.engines.private_files import sync_folder
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _PAGES: Final = 1024  # at a time; Ctrl-C is handled in between
 _TABLES: Final = {"alembic_version", "threads", "messages", "keys"}
-_IN_USE: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 def back_up(url: str, target: Path) -> int:
@@ -139,7 +139,7 @@ def _settle(target: Path) -> None:
     except DatabaseDamaged:
         pass
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _IN_USE:
+        if is_busy(error):
             raise RestoreFailed(f"Another program has '{target}' open. Stop that first.") from error
 
 

@@ -124,17 +124,17 @@ class TransactionConnection(Connection):
 
 async def open_reader(engines: Engines) -> Connection:
     """Open a connection that runs single statements."""
-    sqlalchemy, raw = await opened(engines.reader)
+    sqlalchemy, raw = await connect(engines.reader)
     return Connection(sqlalchemy, raw, engines.driver, engines)
 
 
 async def open_writer(engines: Engines) -> TransactionConnection:
     """Open a connection that runs transactions."""
-    sqlalchemy, raw = await opened(engines.writer)
+    sqlalchemy, raw = await connect(engines.writer)
     return TransactionConnection(sqlalchemy, raw, engines.transaction_driver, engines)
 
 
-async def opened(engine: AsyncEngine) -> tuple[AsyncConnection, Any]:
+async def connect(engine: AsyncEngine) -> tuple[AsyncConnection, Any]:
     """Open a connection of an engine; return it and the driver's own."""
     sqlalchemy = await engine.connect()
     return sqlalchemy, (await sqlalchemy.get_raw_connection()).driver_connection

@@ -15,9 +15,8 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
-from gateway.store.connections import Connection, TransactionConnection, opened
+from gateway.store.connections import Connection, TransactionConnection, connect
 from gateway.store.engines.errors import is_usable_after
-from gateway.store.engines.sqlite import Sqlite
 
 if TYPE_CHECKING:
     import sqlite3
@@ -89,7 +88,7 @@ class GroupCommit:
     async def _open(self, batch: list[PendingWrite]) -> list[Any]:
         """Open the connection, and run the first transactions."""
         parts = self._engines.transaction_driver, self._engines
-        self._writer = writer = Connection(*await opened(self._engines.writer), Sqlite(), self._engines)
+        self._writer = writer = Connection(*await connect(self._engines.writer), self._engines.driver, self._engines)
         self._within_thread = await writer.call(lambda raw: TransactionConnection(writer.sqlalchemy, raw, *parts))
         return await self._call(writer, batch)
 

@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_POSITION: Final = itemgetter(-2)  # the column before the bytes
-_EDGES: Final = _POSITION  # the same in a page that has them
+_POSITION: Final = itemgetter(-2)  # the column before the bytes, where EDGES are in a page that has them
 _THREAD: Final = -3  # the column before both, in a statement that also selects a thread
 GROWING: Final = (*WHOLE, messages.DELTAS)
 _TEXTS: Final = frozenset({"content_json", "wire_json"})
@@ -101,7 +100,7 @@ class MessageReads:
             pages = await self._pages_of_each(reach, read, selected)
         elif read.with_edges and edges is None:
             pages = [found := await self._page(reach, read, (*selected, messages.EDGES))]
-            edges = rows.edges_of(_EDGES(found.rows[0])) if found.rows else None
+            edges = rows.edges_of(found.rows[0][-2]) if found.rows else None
         else:
             pages = [await self._page(reach, read, selected)]
         if selected is not fields:
@@ -163,12 +162,12 @@ class MessageReads:
                 (list, messages.get_thread_with_edges, (reach, thread_id, page, run_id)),
                 (take, messages.list_messages, (reach, thread_id, page, run_id, fields)),
             )
-            return (*rows.thread_with_edges(own[0]), of_page) if own else (None, EdgeFlags(), _empty())
+            return (*rows.thread_with_edges(own[0]), of_page) if own else (None, _NO_EDGES, _empty())
         found = await self._rows(postgres_pages.get_thread_with_messages, reach, thread_id, page, run_id, fields)
         ascends = is_ascending(page)
         in_order = sorted(found, key=_POSITION, reverse=not ascends)
         if not in_order:
-            return None, EdgeFlags(), _empty()
+            return None, _NO_EDGES, _empty()
         with_thread = in_order.pop(0 if ascends else -1)  # OF_THREAD is lower than all positions
         return (*rows.thread_with_edges(wire.load(with_thread[_THREAD])), take(in_order))
 

@@ -415,11 +415,7 @@ class Writes(Reads):
         if not placed:
             return
         values = rows.imported(reach.project_id, placed)
-        await self._connection.insert_rows(tables.messages, rows.IMPORTED, values)
-        moved = [(reach, thread_id, end.position, end.second) for thread_id, end in ends.items()]
-        await self._connection.run_many(threads.move_end, moved)
-        for thread_id in ends:
-            self._touch(reach, thread_id)
+        await self._copy(reach, values, [(thread_id, *end[:2]) for thread_id, end in ends.items()])
 
     async def move_staged(self, reach: Reach, staging: Staging, thread_ids: Sequence[str]) -> int | None:
         """Copy all staged messages of threads that were just added; return their number, or None if that fails."""
@@ -439,11 +435,15 @@ class Writes(Reads):
         if await self._rows(importing.any_deleted_message, reach):
             return None
         values, ends = staging.rows(reach.project_id, thread_ids)
+        await self._copy(reach, values, ends)
+        return len(values)
+
+    async def _copy(self, reach: Reach, values: Sequence[Sequence[Any]], ends: Sequence[tuple[str, int, int]]) -> None:
+        """Add rows of the columns IMPORTED, and set the ends of their threads."""
         await self._connection.insert_rows(tables.messages, rows.IMPORTED, values)
         await self._connection.run_many(threads.move_end, [(reach, *end) for end in ends])
-        for thread_id in thread_ids:
+        for thread_id, *_ in ends:
             self._touch(reach, thread_id)
-        return len(values)
 
     async def deleted_threads(self, reach: Reach, thread_ids: Sequence[str]) -> dict[str, Deleted]:
         """Return which of the threads were deleted."""

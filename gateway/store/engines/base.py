@@ -9,8 +9,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
-from sqlalchemy import event
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
@@ -111,15 +109,3 @@ class Engines:
         """Close all connections; the writer last, so that it is the one to checkpoint SQLite's log."""
         await self.reader.dispose()
         await self.writer.dispose()
-
-
-def run_on_connect(engine: AsyncEngine, *statements: str) -> None:
-    """Run statements on each new connection of an engine."""
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, _record: object) -> None:
-        cursor = connection.cursor()
-        for statement in statements:
-            cursor.execute(statement)
-        cursor.close()
-        connection.commit()

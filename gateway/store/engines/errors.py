@@ -108,8 +108,8 @@ def fault_of(error: BaseException) -> str | None:
     """Name a fault that keeps the database from serving any client; None where only this statement has failed."""
     if not is_transient(error) or isinstance(error, TimeoutError | PoolTimeoutError):
         return None
-    original, code, state = original_of(error), _code(error), _state(error)
-    if code in _BUSY_CODES or state.startswith(_OF_STATEMENT):
+    original, state = original_of(error), _state(error)
+    if is_busy(error) or state.startswith(_OF_STATEMENT):
         return None
     return state or getattr(original, "sqlite_errorname", None) or type(original).__name__
 
@@ -117,6 +117,11 @@ def fault_of(error: BaseException) -> str | None:
 def is_forbidden(error: BaseException) -> bool:
     """Say whether PostgreSQL's user lacks a privilege."""
     return _state(error) == _FORBIDDEN
+
+
+def is_busy(error: BaseException) -> bool:
+    """Say whether SQLite waited in vain for another connection."""
+    return _code(error) in _BUSY_CODES
 
 
 def is_taken(error: BaseException) -> bool:

@@ -17,7 +17,7 @@ from sqlalchemy import Select, event, func
 
 from gateway.store.engines import base
 from gateway.store.engines.async_engine import create_async_engine
-from gateway.store.engines.base import Engines, run_on_connect
+from gateway.store.engines.base import Engines
 from gateway.store.engines.instrumentation import Watchers
 from gateway.store.engines.private_files import keep_database_private
 from gateway.store.statement_cache import StatementCache
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from sqlalchemy import URL, Connection, Executable
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from gateway.store.engines.base import Take
 
@@ -152,8 +153,8 @@ def open_sqlite(url: URL) -> Engines:
     # The journal mode is kept in the file; FULL is what makes an acknowledged message survive a power cut; and what is
     # deleted is overwritten.
     options = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
-    run_on_connect(writer, *(f"PRAGMA {each}" for each in options))
-    run_on_connect(reader, "PRAGMA query_only = ON")
+    _run_on_connect(writer, *(f"PRAGMA {each}" for each in options))
+    _run_on_connect(reader, "PRAGMA query_only = ON")
     keep_database_private(writer, is_writer=True)
     keep_database_private(reader, is_writer=False)
     event.listen(reader.sync_engine, "connect", _end_when_given_up)
@@ -163,6 +164,18 @@ def open_sqlite(url: URL) -> Engines:
     statements, watchers = StatementCache(reader.dialect, pack), Watchers(reader.dialect.name)
     folder = Path(url.database or "").absolute().parent
     return Engines(reader, writer, Sqlite(), SqliteInThread(), statements, watchers, folder=folder)
+
+
+def _run_on_connect(engine: AsyncEngine, *statements: str) -> None:
+    """Run statements on each new connection of an engine."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+        cursor.close()
+        connection.commit()
 
 
 def _try_file(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import JSON, ColumnElement, Text, cast, func, literal, literal_column, null, select, union_all
+from sqlalchemy import JSON, Text, cast, func, literal_column, null, select, union_all
 
 from gateway.domain.page import WHOLE
 from gateway.domain.principal import Reach
 from gateway.store.schema import tables
 from gateway.store.statements import following, messages, page_bytes
-from gateway.store.statements.functions import json_row
+from gateway.store.statements.functions import as_text, json_row
 from gateway.store.statements.paging import is_ascending
 
 if TYPE_CHECKING:
@@ -75,9 +75,7 @@ def list_messages_of_each(
     The last row of a full page only shows that there is more (`with_more`), or belongs to it like the others.
     Shape: the rows of `list_messages`, in order for each thread; no texts once they exceed the limit of a response.
     """
-    text: Any = thread_ids  # or its bind parameter, where a statement is prepared
-    text = text if isinstance(text, ColumnElement) else literal(text, Text())
-    wanted = func.json_array_elements_text(cast(text, JSON)).table_valued("id")
+    wanted = func.json_array_elements_text(cast(as_text(thread_ids), JSON)).table_valued("id")
     wanted = wanted.render_derived(name="wanted")
     one = literal_column("wanted.id", Text())  # the id of the outer statement
     listed = messages.list_messages(reach, one, page, run_id, fields)  # type: ignore[arg-type]
