@@ -385,7 +385,7 @@ def backup(file: Path, **flags: Any) -> None:
       gateway backup backups/threads-$(date +%F).db
     """
     with loading():
-        from gateway.store.backup import back_up  # noqa: PLC0415  (as above)
+        from gateway.store.maintenance.backup import back_up  # noqa: PLC0415  (as above)
 
     size = back_up(load_settings(flags).database_url, file)
     click.echo(f"Copied and checked: {size:,} bytes.", err=True)

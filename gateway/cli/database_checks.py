@@ -1,7 +1,7 @@
 """The checks of `gateway doctor` on a database that can be opened.
 
 A failure is what `serve` refuses, or what makes writes fail; all else is a warning.
-Must not be here: how a database is read (`store.inspect`), checks without a database (`doctor`).
+Must not be here: how a database is read (`maintenance.inspect`), checks without a database (`doctor`).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from gateway.events.exchange import probe
 from gateway.server.hints import carrier_of
 from gateway.settings.database_url import is_sqlite, parse_postgres
 from gateway.settings.table import Settings
-from gateway.store.engines.database_files import sqlite_file
 from gateway.store.engines.open import connector_to_listen
-from gateway.store.engines.server_lock import holder_of
-from gateway.store.inspect import LONG_S, Inspection
+from gateway.store.files.database_files import sqlite_file
+from gateway.store.files.server_lock import holder_of
+from gateway.store.maintenance.inspect import LONG_S, Inspection
 from gateway.store.schema.revision import HEAD, can_be_served
 from gateway.store.store import opened_store
 from gateway.web.origins import is_private

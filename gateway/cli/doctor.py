@@ -1,7 +1,7 @@
 """`gateway doctor`: check everything that a server needs, and say how to fix what is wrong.
 
 Nothing is changed or created.
-Must not be here: checks on a database that can be opened (`database_checks`), how it is read (`store.inspect`).
+Must not be here: checks on a database that can be opened (`database_checks`), how it is read (`maintenance.inspect`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from gateway.settings.database_url import is_sqlite
 from gateway.settings.load import misspelled
 from gateway.settings.models import load_models
 from gateway.settings.table import Settings
-from gateway.store.engines.database_files import sqlite_file
-from gateway.store.engines.server_lock import holder_of
 from gateway.store.engines.sqlite import can_lose_commits
-from gateway.store.inspect import Inspection, inspect_database
+from gateway.store.files.database_files import sqlite_file
+from gateway.store.files.server_lock import holder_of
+from gateway.store.maintenance.inspect import Inspection, inspect_database
 from gateway.web.origins import default_hosts
 
 _MB: Final = 1_000_000

@@ -1,6 +1,6 @@
 """The command `restore`: put a backup in the place of a SQLite database, migrate it and begin a new epoch.
 
-Must not be here: flags (`commands`), how files are copied and replaced (`store.backup`).
+Must not be here: flags (`commands`), how files are copied and replaced (`maintenance.backup`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from gateway.cli.open_store import run_with_store
 from gateway.core import epochs
 from gateway.errors import DatabaseBehind, RestoreFailed
-from gateway.store.backup import replace, restored_copy
-from gateway.store.engines.database_files import sqlite_file, url_of
-from gateway.store.engines.server_lock import lock_database
+from gateway.store.files.database_files import sqlite_file, url_of
+from gateway.store.files.server_lock import lock_database
+from gateway.store.maintenance.backup import replace, restored_copy
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,6 +1,6 @@
 """The command `export --salvage`: export what can be read of a damaged SQLite file, and report what is lost.
 
-Must not be here: flags (`commands`), how a damaged file is read (`store.salvage`), the export (`transfer`).
+Must not be here: flags (`commands`), how a damaged file is read (`maintenance.salvage`), the export (`transfer`).
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from gateway.cli.transfer import run_export
-from gateway.store.engines.database_files import sqlite_file, url_of
-from gateway.store.salvage import salvage
+from gateway.store.files.database_files import sqlite_file, url_of
+from gateway.store.maintenance.salvage import salvage
 from gateway.store.schema.migrate import migrate
 from gateway.store.temporary import temporary_folder
 from gateway.transfer.reporting import report
 
 if TYPE_CHECKING:
     from gateway.domain.principal import Reach
-    from gateway.store.salvage import Gap, Salvaged
+    from gateway.store.maintenance.salvage import Gap, Salvaged
 
 _MOST: Final = 20  # gaps that are listed
 

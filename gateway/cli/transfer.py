@@ -19,7 +19,7 @@ from gateway.core import erasing, projects
 from gateway.domain.direction import Direction
 from gateway.domain.principal import KEY_SCOPES, Principal, Reach
 from gateway.errors import InvalidSetting
-from gateway.store.engines.private_files import open_private, written_whole
+from gateway.store.files.private_files import open_private, written_whole
 from gateway.store.staging import Staging
 from gateway.transfer.exporter import export
 from gateway.transfer.importer import Rejects, load, reject_incomplete_threads, stage

@@ -21,15 +21,15 @@ from gateway.server.websocket_protocol import WebSocketProtocol
 from gateway.server.workers import Workers
 from gateway.settings.load import export_to_environment, misspelled
 from gateway.settings.masking import mask_url
-from gateway.store.engines.server_lock import lock_database
 from gateway.store.engines.sqlite_library import count_no_memory
+from gateway.store.files.server_lock import lock_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
     from gateway.settings.table import Settings
-    from gateway.store.engines.server_lock import ServerLock
+    from gateway.store.files.server_lock import ServerLock
 
 _END_S: Final = 2  # for the steps after GATEWAY_SHUTDOWN_S, which is for requests
 _KEEP_ALIVE_S: Final = 75  # longer than proxies keep an idle connection (nginx 60 s), so that they close it first

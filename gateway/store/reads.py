@@ -29,6 +29,7 @@ from gateway.store.statements import (
     erasing,
     filling,
     following,
+    following_list,
     forking,
     idempotency,
     messages,
@@ -37,7 +38,6 @@ from gateway.store.statements import (
     retention,
     runs,
     selected_threads,
-    thread_list,
     thread_tokens,
     threads,
 )
@@ -67,7 +67,7 @@ _CHANGES_WITH_MESSAGES = {
     local: partial(following.list_changes_with_messages, is_sqlite=local) for local in (True, False)
 }
 _LIST = {OrderBy.CREATED: selected_threads.list_created, OrderBy.ACTIVITY: selected_threads.list_active}
-_CHANGED_THREADS = {local: partial(thread_list.changes_with_threads, is_sqlite=local) for local in (True, False)}
+_CHANGED_THREADS = {local: partial(following_list.changes_with_threads, is_sqlite=local) for local in (True, False)}
 _CHANGED = itemgetter(slice(4))  # columns before those of the thread
 _OF_THREAD = itemgetter(slice(4, None))
 
@@ -115,7 +115,7 @@ class Reads(MessageReads):
 
     async def current_snapshot(self) -> Snapshot:
         """Return the snapshot of the changes of all projects that can be seen now."""
-        return snapshot.from_database(await self._value(thread_list.current_snapshot))
+        return snapshot.from_database(await self._value(following_list.current_snapshot))
 
     async def list_thread_changes(
         self, reach: Reach, seen: Snapshot, limit: int, reader: str | None = None
@@ -138,11 +138,11 @@ class Reads(MessageReads):
         if reach.owner is None:
             return None
         digest = owner_digest(reach.project_id, reach.owner)
-        return next((row[0] for row in await self._rows(thread_list.erased_number, reach, digest)), None)
+        return next((row[0] for row in await self._rows(following_list.erased_number, reach, digest)), None)
 
     async def changed_projects(self, projects: Sequence[str], seen: Snapshot) -> tuple[Snapshot, list[str]]:
         """Return the current snapshot, and those of some projects that have changed since another snapshot."""
-        found = await self._rows(thread_list.changed_projects, wire.dump_text(projects), *_given(seen))
+        found = await self._rows(following_list.changed_projects, wire.dump_text(projects), *_given(seen))
         return snapshot.from_database(found[0][0]), [row[1] for row in found if row[2] is not None]
 
     async def changed_owners(self, project_id: str, seen: Snapshot) -> list[tuple[str, str | None, int | None]]:
@@ -262,7 +262,7 @@ class Reads(MessageReads):
         Errors: AnswerTooLarge, as of `list_threads`.
         """
         wanted, everything = wire.dump_text(thread_ids), PageRequest(len(thread_ids))
-        return await self._beside(everything, beside, thread_list.threads_by_ids, reach, wanted)
+        return await self._beside(everything, beside, threads.threads_by_ids, reach, wanted)
 
     async def find_end(self, reach: Reach, thread_id: ThreadId, reader: str) -> tuple[int, int | None]:
         """Return the last position of a thread, and that of a reader, if there is one.

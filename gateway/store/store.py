@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Reach
     from gateway.domain.snapshot import Snapshot
     from gateway.store.engines.base import Engines
-    from gateway.store.engines.instrumentation import OnBegin
+    from gateway.store.engines.watchers import OnBegin
     from gateway.store.statement_cache import Build
 
     Publish = Callable[[Collection[Hint]], None]
@@ -252,7 +252,7 @@ class Store:
         return free
 
     def watch(self, on_begin: OnBegin) -> None:
-        """Call `on_begin` at the start of every statement from now on (`engines.instrumentation.Watchers`)."""
+        """Call `on_begin` at the start of every statement from now on (`engines.watchers.Watchers`)."""
         self._engines.watchers.on_begin.append(on_begin)
 
     def connections(self) -> Mapping[str, int]:

@@ -1,6 +1,6 @@
 """The meaning of rows of changed threads: which changes are complete, and a follower's place after each of them.
 
-Must not be here: the text of statements (`statements.thread_list`).
+Must not be here: the text of statements (`statements.following_list`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gateway.domain import change, snapshot
-from gateway.store.statements.thread_list import CREATED, DELETED, ERASED, MOVED, OWN, READ, SNAPSHOT
+from gateway.store.statements.following_list import CREATED, DELETED, ERASED, MOVED, OWN, READ, SNAPSHOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gateway.cli.restore import run_restore
 from gateway.errors import DatabaseDamaged
-from gateway.store.engines.database_files import require_own_log
+from gateway.store.files.database_files import require_own_log
 
 # What Python does to files, as it reports it. Source: Python, "Audit events table".
 STEPS = {"open", "os.rename", "os.remove", "os.chown", "sqlite3.connect"}

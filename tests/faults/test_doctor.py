@@ -17,7 +17,7 @@ import httpx
 import pytest
 from sqlalchemy import make_url
 
-from gateway.store import inspect
+from gateway.store.maintenance import inspect
 from gateway.store.schema.migrate import migrate
 from tests.cli.test_doctor import examined
 from tests.exports import a_message, a_thread, run, take

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import DatabaseInUse
-from gateway.store.engines.server_lock import holder_of, lock_database
+from gateway.store.files.server_lock import holder_of, lock_database
 from tests.live.server import PATIENCE_S, run_gateway, serving, until_refused
 from tests.live.test_stopping import begin_request
 from tests.ports import free_port

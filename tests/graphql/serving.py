@@ -13,7 +13,7 @@ from gateway.graphql.options import Options
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from gateway.store.engines.instrumentation import OnBegin
+    from gateway.store.engines.watchers import OnBegin
     from gateway.store.store import Store
 
 URL = "http://gateway/graphql"

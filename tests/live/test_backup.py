@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from gateway.errors import BackupFailed
-from gateway.store.backup import back_up
+from gateway.store.maintenance.backup import back_up
 from tests.exports import run
 from tests.following import until
 from tests.live.server import PATIENCE_S, run_gateway, serving

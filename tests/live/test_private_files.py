@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from gateway.store.engines.private_files import tighten, written_whole
+from gateway.store.files.private_files import tighten, written_whole
 from tests.exports import a_message, a_thread, lines, run
 from tests.live.server import serving
 

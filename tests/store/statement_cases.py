@@ -19,7 +19,6 @@ from gateway.store.statements import (
     removal,
     retention,
     selected_threads,
-    thread_list,
     threads,
 )
 from gateway.store.statements.beside import select_beside
@@ -277,8 +276,8 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
         read_marks.lower_mark(P, "t", "r", 7),
         f"UPDATE read_marks SET position=7 WHERE {OF_READER} AND position > 7 RETURNING position",
     ),
-    "the source of a fork": (
-        select_beside(thread_list.threads_by_ids, True, Beside(also=(SOURCE,)), OWN, '["m"]'),
+    "threads_by_ids with the source of a fork": (
+        select_beside(threads.threads_by_ids, True, Beside(also=(SOURCE,)), OWN, '["m"]'),
         (
             f"SELECT {THREAD}, CASE WHEN (EXISTS (SELECT * FROM threads AS sources WHERE {OF_OWNER} "
             f"AND id = forked_thread_id)) THEN forked_thread_id END AS source, forked_message_id FROM threads "

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from gateway.settings.database_url import parse_postgres
-from gateway.store.engines.connector import Connector
+from gateway.store.engines.postgres_connector import Connector
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -18,7 +18,6 @@ from gateway.store.statements import (
     postgres_pages,
     read_marks,
     retention,
-    thread_list,
     threads,
 )
 from gateway.store.statements.beside import select_beside
@@ -113,7 +112,7 @@ def test_a_thread_and_its_page_are_one_union_of_two_selects(dialect: Dialect) ->
 @pytest.mark.parametrize("dialect", [POSTGRES, SQLITE], ids=lambda each: each.name)
 def test_what_is_unread_is_counted_after_the_mark_and_no_further_than_asked(dialect: Dialect) -> None:
     beside = Beside(reader="r", most=2, also=(LAST_READ,))
-    statement = select_beside(thread_list.threads_by_ids, dialect is SQLITE, beside, OWN, '["m"]')
+    statement = select_beside(threads.threads_by_ids, dialect is SQLITE, beside, OWN, '["m"]')
     found = re.sub(r"\s+", " ", str(statement.compile(dialect=dialect, compile_kwargs=IN_PLACE)))
 
     of_thread = "messages.project_id = threads.project_id AND messages.thread_id = threads.id"

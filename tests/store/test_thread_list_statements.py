@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from gateway.domain.principal import Reach
-from gateway.store.statements import thread_list
+from gateway.store.statements import following_list
 from tests.store.plans import filled, nodes, postgres_plan, rows_seen, sqlite_plan
 
 if TYPE_CHECKING:
@@ -61,16 +61,16 @@ async def fill(connection: AsyncConnection) -> None:
 def asked(*, has_ties: bool, running: str | None = "[12, 13]") -> dict[str, ClauseElement]:
     late = ROWS - 100
     return {
-        "changed_threads": thread_list.changed_threads(
+        "changed_threads": following_list.changed_threads(
             ALL, late, running, {"reader": "key:a"}, LIMIT, has_ties=has_ties
         ),
-        "changed_threads of an owner": thread_list.changed_threads(
+        "changed_threads of an owner": following_list.changed_threads(
             OWN, late, running, {"erased": "digest", "reader": "user:alice"}, LIMIT, has_ties=has_ties
         ),
-        WITH_THREADS: thread_list.changes_with_threads(
+        WITH_THREADS: following_list.changes_with_threads(
             OWN, late, running, {"erased": "digest", "reader": "user:alice"}, LIMIT, is_sqlite=not has_ties
         ),
-        "changed_projects": thread_list.changed_projects('["p1", "p2"]', late, running),
+        "changed_projects": following_list.changed_projects('["p1", "p2"]', late, running),
     }
 
 

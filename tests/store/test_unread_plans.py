@@ -11,7 +11,7 @@ from sqlalchemy import insert
 from gateway.domain.principal import Reach
 from gateway.domain.thread_list import Beside
 from gateway.store.schema import tables
-from gateway.store.statements import thread_list
+from gateway.store.statements import threads
 from gateway.store.statements.beside import select_beside
 from tests.store.plans import filled, nodes, postgres_plan, rows_seen, sqlite_plan
 
@@ -53,7 +53,7 @@ def urls(new_sqlite_url: Callable[[], str], new_postgres_url: Callable[[], str])
 async def test_unread_messages_are_counted_without_their_rows(urls: tuple[str, str]) -> None:
     sqlite_url, postgres_url = urls
     beside = Beside(reader="user:alice", most=MOST)
-    local, remote = (select_beside(thread_list.threads_by_ids, each, beside, OWN, '["t7"]') for each in (True, False))
+    local, remote = (select_beside(threads.threads_by_ids, each, beside, OWN, '["t7"]') for each in (True, False))
 
     async with filled(sqlite_url, _fill) as connection:
         plan = await sqlite_plan(connection, local)

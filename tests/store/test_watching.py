@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gateway.core import Store
     from gateway.domain.principal import Principal
-    from gateway.store.engines.instrumentation import OnEnd
+    from gateway.store.engines.watchers import OnEnd
 
 
 def select_one() -> TextClause:

@@ -1,1 +1,1 @@
-"""The two databases: engines, connections, and all that differs between SQLite and PostgreSQL."""
+"""The two databases: how each is opened and runs a statement, and what its errors mean."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
     from sqlalchemy.pool import QueuePool
 
-    from gateway.store.engines.instrumentation import Watchers
+    from gateway.store.engines.watchers import Watchers
     from gateway.store.statement_cache import StatementCache
 
     Take = Callable[[Iterable[Any]], "T"]  # reads rows as they arrive, and may stop before the last one

@@ -18,7 +18,7 @@ from gateway.store.engines.sqlite import can_lose_commits, open_sqlite
 if TYPE_CHECKING:
     from gateway.settings.database_url import PostgresUrl
     from gateway.store.engines.base import Engines, Timeouts
-    from gateway.store.engines.connector import Connector
+    from gateway.store.engines.postgres_connector import Connector
 
 
 def open_engines(url: str, timeouts: Timeouts | None = None) -> Engines:

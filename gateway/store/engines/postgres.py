@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from gateway.store.engines import base
 from gateway.store.engines.async_engine import create_async_engine
 from gateway.store.engines.base import Engines, Timeouts
-from gateway.store.engines.instrumentation import Watchers
+from gateway.store.engines.watchers import Watchers
 from gateway.store.statement_cache import StatementCache
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gateway.settings.database_url import PostgresUrl
     from gateway.store.engines.base import Take
-    from gateway.store.engines.connector import Connector
+    from gateway.store.engines.postgres_connector import Connector
 
 T = TypeVar("T")
 
@@ -136,6 +136,6 @@ def _begin(timeouts: Timeouts | None) -> Iterator[str]:
 
 def connector(url: PostgresUrl, *first: str) -> Connector:
     """Return what opens connections of a URL, each of which begins with some statements."""
-    from gateway.store.engines.connector import Connector  # noqa: PLC0415  (SQLite needs no driver of PostgreSQL)
+    from gateway.store.engines.postgres_connector import Connector  # noqa: PLC0415  (SQLite needs no driver of PostgreSQL)
 
     return Connector(url, *first)

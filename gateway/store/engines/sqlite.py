@@ -18,8 +18,8 @@ from sqlalchemy import Select, event, func
 from gateway.store.engines import base
 from gateway.store.engines.async_engine import create_async_engine
 from gateway.store.engines.base import Engines
-from gateway.store.engines.instrumentation import Watchers
-from gateway.store.engines.private_files import keep_database_private
+from gateway.store.engines.watchers import Watchers
+from gateway.store.files.private_files import keep_database_private
 from gateway.store.statement_cache import StatementCache
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from alembic.script import ScriptDirectory
 
 from gateway.errors import DatabaseBehind
 from gateway.settings.database_url import is_sqlite
-from gateway.store.engines.database_files import require_own_log, sqlite_file
 from gateway.store.engines.open import open_engines
+from gateway.store.files.database_files import require_own_log, sqlite_file
 from gateway.store.schema.backfill import fill_columns
 from gateway.store.schema.online import LOCK_TIMEOUT, change_online, try_often
 from gateway.store.schema.revision import HEAD, can_be_served, connected, opened, revision_of, translated

@@ -9,8 +9,8 @@ from typing import Final
 
 from gateway.errors import DatabaseBehind
 from gateway.settings.database_url import is_sqlite
-from gateway.store.engines.database_files import require_own_log, sqlite_file
 from gateway.store.engines.open import open_engines
+from gateway.store.files.database_files import require_own_log, sqlite_file
 from gateway.store.schema.online import is_complete
 from gateway.store.schema.revision import HEAD, can_be_served, opened, revision_of
 

@@ -1,6 +1,6 @@
 """The builder of what a statement on threads reads in addition to their rows.
 
-Must not be here: which threads those are (`selected_threads`, `thread_list`).
+Must not be here: which threads those are (`selected_threads`, `threads`).
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, case, exists, func, literal_column, null, sel
 from gateway.domain.direction import MAX_SKEW_S
 from gateway.store.schema import tables
 from gateway.store.statements.access import within
+from gateway.store.statements.functions import among, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +41,12 @@ ONE, _MS, _MOST_SKEW = (literal_column(str(each), BigInteger()) for each in (1, 
 def get_threads(reach: Reach, thread_ids: Sequence[str]) -> Select[Any]:
     """Select threads by their ids, in no order."""
     return select(*columns_for(reach)).where(within(tables.threads, reach), tables.threads.c.id.in_(thread_ids))
+
+
+def threads_by_ids(reach: Reach, thread_ids: str) -> Select[Any]:
+    """Select the same of an array of JSON, so that all numbers of ids have one statement."""
+    wanted = among(tables.threads.c.id, as_text(thread_ids))
+    return select(*columns_for(reach)).where(within(tables.threads, reach), wanted)
 
 
 def has_place_among_threads(reach: Reach, thread_id: str) -> Select[Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import event
 
-from gateway.store.engines.database_files import BESIDE, beside, file_of
+from gateway.store.files.database_files import BESIDE, beside, file_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Pure builders of statements that follow the list of threads from a snapshot on.
 
-Must not be here: pages of the list (`threads`), following one thread (`following`).
+Must not be here: pages of the list (`selected_threads`), following one thread (`following`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from gateway.store.schema import tables
 from gateway.store.statements import threads
 from gateway.store.statements.access import within
 from gateway.store.statements.functions import (
-    among,
     among_numbers,
     as_text,
     json_values,
@@ -148,12 +147,6 @@ def erased_number(reach: Reach, erased: str) -> Select[Any]:
     """Select the number of the erasure of an owner, given by its digest."""
     gone = tables.erased_owners
     return select(gone.c.change_number).where(gone.c.project_id == reach.project_id, gone.c.owner == erased)
-
-
-def threads_by_ids(reach: Reach, thread_ids: str) -> Select[Any]:
-    """Select threads by their ids, an array of JSON, in no order."""
-    wanted = among(tables.threads.c.id, as_text(thread_ids))
-    return select(*threads.columns_for(reach)).where(within(tables.threads, reach), wanted)
 
 
 def changed_projects(projects: str, following: int, running: str | None) -> Select[Any]:

@@ -19,8 +19,8 @@ from gateway.domain.message import Message
 from gateway.domain.run import Assistant, Run, RunStep
 from gateway.domain.thread import Thread
 from gateway.errors import DatabaseDamaged, InvalidRequest
-from gateway.store.engines.database_files import HEADER, MAGIC, WAL, beside, require_own_log
-from gateway.store.found_tables import find_tables
+from gateway.store.files.database_files import HEADER, MAGIC, WAL, beside, require_own_log
+from gateway.store.maintenance.found_tables import find_tables
 from gateway.store.schema import tables
 from gateway.store.statements.messages import MESSAGE_COLUMNS
 from gateway.store.statements.runs import ASSISTANT_COLUMNS, RUN_COLUMNS, STEP_COLUMNS

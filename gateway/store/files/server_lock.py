@@ -2,7 +2,7 @@
 
 The database itself cannot be locked like this: opening it a second time and closing it drops SQLite's locks. The system
 drops this lock with the process that holds it, whatever ends the process. Commands do not take it.
-Must not be here: what is done under the lock (`server.serve`, `store.restore`).
+Must not be here: what is done under the lock (`server.serve`, `cli.restore`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.errors import DatabaseInUse, InvalidSetting
 from gateway.settings.database_url import is_sqlite
-from gateway.store.engines.database_files import beside, sqlite_file
+from gateway.store.files.database_files import beside, sqlite_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

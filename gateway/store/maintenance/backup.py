@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway.errors import BackupFailed, DatabaseDamaged, RestoreFailed
-from gateway.store.engines.database_files import BESIDE, beside, require_own_log, sqlite_file
 from gateway.store.engines.errors import is_busy
-from gateway.store.engines.private_files import sync_folder
+from gateway.store.files.database_files import BESIDE, beside, require_own_log, sqlite_file
+from gateway.store.files.private_files import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from collections import defaultdict
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
-from gateway.store.engines.database_files import HEADER, WAL, beside
+from gateway.store.files.database_files import HEADER, WAL, beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

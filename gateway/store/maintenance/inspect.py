@@ -13,8 +13,8 @@ from sqlalchemy import and_, bindparam, exists, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from gateway.settings.database_url import is_sqlite
-from gateway.store.engines.database_files import WAL, beside, require_own_log, sqlite_file
 from gateway.store.engines.open import open_engines
+from gateway.store.files.database_files import WAL, beside, require_own_log, sqlite_file
 from gateway.store.schema import tables
 from gateway.store.schema.online import is_complete
 from gateway.store.schema.revision import HEAD, LAST_SERVED, can_be_served, opened, revision_of
