@@ -37,7 +37,6 @@ T = TypeVar("T")
 
 _POSITION: Final = itemgetter(-2)  # the column before the bytes, where EDGES are in a page that has them
 _THREAD: Final = -3  # the column before both, in a statement that also selects a thread
-GROWING: Final = (*WHOLE, messages.DELTAS)
 _TEXTS: Final = frozenset({"content_json", "wire_json"})
 _NO_EDGES: Final = EdgeFlags()
 # With the row after a page, which shows that there is more, or without it.
@@ -136,10 +135,10 @@ class MessageReads:
         local, remote = following.list_messages_after, postgres_pages.messages_after_within_bytes
         build: Build = local if self._connection.is_sqlite else remote
         take = partial(take_page, limit=limit)
-        found = await self._taken(take, build, reach, thread_id, position, limit, GROWING)
+        found = await self._taken(take, build, reach, thread_id, position, limit)
         last = _POSITION(found.rows[-1]) if found.rows else position
         has_more = found.has_more or len(found.rows) == limit
-        complete(GROWING, found.rows)
+        complete(messages.GROWING, found.rows)
         return Batch(list(zip(map(_POSITION, found.rows), rows.messages_of(found.rows), strict=True)), last, has_more)
 
     def _page(self, reach: Reach, read: PageRead, fields: Fields) -> Awaitable[PageRows[Any]]:

@@ -21,7 +21,7 @@ from gateway.domain.thread_list import ALL, NOTHING, Beside, OrderBy, ThreadPage
 from gateway.errors import NotFound
 from gateway.store import rows, thread_changes
 from gateway.store.engines.errors import is_transient
-from gateway.store.message_reads import GROWING, Batch, MessageReads, complete
+from gateway.store.message_reads import Batch, MessageReads, complete
 from gateway.store.schema import revision, tables
 from gateway.store.statements import (
     api_keys,
@@ -62,10 +62,7 @@ _KEYS: Final = 1_000  # exported at once
 MOST_FEW: Final = 2_000  # threads that are looked up and sorted for a page, in some milliseconds
 _SWEPT: Final = 500  # changes of each kind; if there are more, their owners are not looked up
 _POSITION, _KIND, _ID = 1, 2, 3  # columns of `list_changes`, after the message
-_OF_CHANGE: Final = itemgetter(slice(len(GROWING), None))
-_CHANGES_WITH_MESSAGES = {
-    local: partial(following.list_changes_with_messages, is_sqlite=local) for local in (True, False)
-}
+_OF_CHANGE: Final = itemgetter(slice(len(messages.GROWING), None))
 _LIST = {OrderBy.CREATED: selected_threads.list_created, OrderBy.ACTIVITY: selected_threads.list_active}
 _CHANGED_THREADS = {local: partial(following_list.changes_with_threads, is_sqlite=local) for local in (True, False)}
 _CHANGED = itemgetter(slice(4))  # columns before those of the thread
@@ -96,10 +93,10 @@ class Reads(MessageReads):
 
     async def list_changes(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Change]:
         """Return the changes of a thread after a position, in order; what was deleted meanwhile is omitted."""
-        build = _CHANGES_WITH_MESSAGES[self._connection.is_sqlite]
+        arguments = reach, thread_id, position, limit, self._connection.is_sqlite
         take = partial(take_page, limit=limit)
-        found, has_more = await self._taken(take, build, reach, thread_id, position, limit, GROWING)
-        complete(GROWING, found)
+        found, has_more = await self._taken(take, following.list_changes_with_messages, *arguments)
+        complete(messages.GROWING, found)
         made = zip(rows.messages_of(found), map(_OF_CHANGE, found), strict=True)
         changed = [(message, *row) for message, row in made]
         runs_of = [row[_ID] for row in changed if row[_KIND] in _WITH_RUN]
@@ -169,8 +166,7 @@ class Reads(MessageReads):
 
     async def span_of(self, reach: Reach, thread_id: str) -> tuple[int, int] | None:
         """Return the positions at which a thread begins and ends, if it exists."""
-        found = await self._rows(following.spans, reach, wire.dump_text([thread_id]))
-        return next(((begin, last) for _, last, begin in found), None)
+        return next((tuple(row) for row in await self._rows(following.span, reach, thread_id)), None)
 
     async def data_version(self) -> tuple[int, int]:
         """Return the id of this connection, and SQLite's counter of changes to the file by other connections."""

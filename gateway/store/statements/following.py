@@ -28,12 +28,11 @@ from sqlalchemy import (
 )
 
 from gateway.domain.delta import Delta
-from gateway.domain.page import WHOLE
 from gateway.store.schema import tables
 from gateway.store.statements import page_bytes
 from gateway.store.statements.access import within, within_thread
-from gateway.store.statements.functions import among, as_text, json_text_at, json_values, octets
-from gateway.store.statements.messages import columns_of
+from gateway.store.statements.functions import as_text, json_text_at, json_values, octets
+from gateway.store.statements.messages import GROWING, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Delete, Table
     from sqlalchemy.sql.dml import ReturningInsert
 
-    from gateway.domain.page import Fields
     from gateway.domain.principal import Reach
 
 DELTA_COLUMNS: Final = tuple(  # in the order of the fields of `domain.delta.Delta`
@@ -91,13 +89,11 @@ def list_changes_with_messages(
     thread_id: str,
     position: int,
     limit: int,
-    fields: Fields = WHOLE,
-    *,
     is_sqlite: bool,
 ) -> Select[Any]:
     """Select the same, and the messages that were created or updated, within the limit on bytes of a batch.
 
-    Shape: the fields of the message, null where there is none; the columns of `list_changes`, BYTES at the end. On
+    Shape: GROWING, nulls where there is no message; the columns of `list_changes`, BYTES at the end. On
     PostgreSQL a message is looked up for each row: for a join it might expect many rows, and read all messages.
     """
     listed = list_changes(reach, thread_id, position, limit).subquery("listed")
@@ -111,7 +107,7 @@ def list_changes_with_messages(
         or_(change.c.kind == CREATED, change.c.kind == UPDATED),
         page_bytes.fits_page(held, stored),
     )
-    *of_message, _ = columns_of(reach, fields)
+    *of_message, _ = columns_of(reach, GROWING)
     if is_sqlite:
         joined = change.outerjoin(tables.messages, own)
     else:
@@ -120,9 +116,9 @@ def list_changes_with_messages(
     return select(*of_message, *columns, stored).select_from(joined).order_by(change.c.position)
 
 
-def list_messages_after(reach: Reach, thread_id: str, position: int, limit: int, fields: Fields = WHOLE) -> Select[Any]:
-    """Select the messages of a thread after a position, in order, each with its position and BYTES."""
-    *of_message, stored = columns_of(reach, fields)
+def list_messages_after(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
+    """Select the messages of a thread after a position, in order: GROWING, the position, and BYTES of each."""
+    *of_message, stored = columns_of(reach, GROWING)
     return (
         select(*of_message, tables.messages.c.position, stored)
         .where(
@@ -148,10 +144,11 @@ def last_positions(topics: str) -> Select[Any]:
     return select(project_id.label("project_id"), thread_id.label("id"), position.scalar_subquery().label("position"))
 
 
-def spans(reach: Reach, thread_ids: str) -> Select[Any]:
-    """Select the last positions of threads, an array of JSON, and those at which they begin."""
-    span = select(tables.threads.c.id, tables.threads.c.last_position, func.coalesce(tables.threads.c.generation, 0))
-    return span.where(within(tables.threads, reach), among(tables.threads.c.id, as_text(thread_ids)))
+def span(reach: Reach, thread_id: str) -> Select[Any]:
+    """Select the positions at which a thread begins and ends."""
+    begin = func.coalesce(tables.threads.c.generation, 0)
+    found = select(begin, tables.threads.c.last_position)
+    return found.where(within(tables.threads, reach), tables.threads.c.id == thread_id)
 
 
 def last_delta(reach: Reach, message_id: str) -> Select[Any]:

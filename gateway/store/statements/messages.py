@@ -69,6 +69,7 @@ MESSAGE_COLUMNS: Final[tuple[Column[Any] | Label[Any], ...]] = (  # in the order
 
 _COLUMNS: Final = {"wire_json": WIRE_MESSAGE, **dict(zip(Message._fields, MESSAGE_COLUMNS, strict=True))}
 DELTAS: Final = "deltas"  # a field of rows: what a message in progress has gained since its content was last written
+GROWING: Final = (*WHOLE, DELTAS)
 
 EDGES: Final = page_bytes.EDGES  # a field: the sum of the next two, of cursors with a message at them or past them
 EDGE_AFTER: Final = 1

@@ -96,8 +96,6 @@ def with_message(
     return page_bytes.limit_bytes_beside(found, threads)
 
 
-def messages_after_within_bytes(
-    reach: Reach, thread_id: str, position: int, limit: int, fields: Fields = WHOLE
-) -> Select[Any]:
+def messages_after_within_bytes(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
     """Select the same, without the texts of messages that exceed the limit of a batch."""
-    return page_bytes.limit_bytes(following.list_messages_after(reach, thread_id, position, limit, fields), up=True)
+    return page_bytes.limit_bytes(following.list_messages_after(reach, thread_id, position, limit), up=True)
