@@ -22,6 +22,7 @@ from gateway.store.schema.migrate import migrate, require_head
 from gateway.store.schema.partial_indexes import metadata
 from gateway.store.schema.ready import make_ready
 from gateway.store.schema.revision import HEAD, LAST_SERVED, revision_of
+from tests.migrating import run_scripts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -53,14 +54,14 @@ async def test_the_comparison_finds_a_missing_table(migrated_url: str) -> None:
 
 
 async def test_downgrade_to_base_leaves_only_alembics_table(migrated_url: str) -> None:
-    await migrate(migrated_url, "base")
+    await run_scripts(migrated_url, "base")
 
     async with _connection(migrated_url) as connection:
         assert await connection.run_sync(lambda sync: inspect(sync).get_table_names()) == ["alembic_version"]
 
 
 async def test_downgrade_and_upgrade_restore_the_tables(migrated_url: str) -> None:
-    await migrate(migrated_url, "base")
+    await run_scripts(migrated_url, "base")
 
     await migrate(migrated_url)
 

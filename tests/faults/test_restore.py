@@ -15,11 +15,11 @@ import pytest
 
 from gateway.cli.restore import run_restore
 from gateway.errors import RestoreFailed
-from gateway.store.schema.migrate import migrate
 from gateway.store.schema.revision import HEAD
 from tests.effort import times
 from tests.exports import a_message, a_run, a_step, a_thread, give, held, run, take
 from tests.live.server import PATIENCE_S, ROOT, environment, run_gateway, serving
+from tests.migrating import run_scripts
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_a_database_that_sqlite_cannot_open_is_replaced(sqlite_url: str, killed:
 
 def test_a_backup_of_an_earlier_version_is_migrated(sqlite_url: str, tmp_path: Path) -> None:
     old = tmp_path / "old.db"
-    asyncio.run(migrate(f"sqlite:///{old}", "0003"))
+    asyncio.run(run_scripts(f"sqlite:///{old}", "0003"))
 
     run_restore(sqlite_url, old)
 

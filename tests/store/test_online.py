@@ -17,6 +17,7 @@ from gateway.store.schema.migrate import migrate
 from gateway.store.schema.ready import make_ready
 from gateway.store.schema.revision import HEAD
 from tests.effort import times
+from tests.migrating import run_scripts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -65,7 +66,7 @@ async def write_until(upgraded: asyncio.Task[None], url: str) -> int:
 async def test_an_upgrade_makes_no_writer_wait_for_more_than_a_second(
     empty_database_url: str, connection: asyncpg.Connection
 ) -> None:
-    await migrate(empty_database_url, PREVIOUS)
+    await run_scripts(empty_database_url, PREVIOUS)
     await connection.execute(FILL.replace("rows", str(ROWS)))
     upgraded = asyncio.create_task(migrate(empty_database_url))
 
@@ -82,7 +83,7 @@ async def test_an_interrupted_upgrade_is_completed_by_the_next(
     empty_database_url: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(online, "_TRIES", 1)
-    await migrate(empty_database_url, HEAD)  # the scripts alone
+    await run_scripts(empty_database_url, HEAD)
     reader = await asyncpg.connect(empty_database_url)
     reading = reader.transaction()
     await reading.start()
@@ -103,7 +104,7 @@ async def test_an_interrupted_upgrade_is_completed_by_the_next(
 async def test_the_scripts_wait_for_tables_that_others_read(
     empty_database_url: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await migrate(empty_database_url, PREVIOUS)
+    await run_scripts(empty_database_url, PREVIOUS)
     reading = connection.transaction()
     await reading.start()
     await connection.execute("SELECT FROM messages")

@@ -20,6 +20,7 @@ from gateway.store.schema import tables
 from gateway.store.schema.migrate import migrate
 from tests.effort import times
 from tests.make import SOME_SECOND, new_message
+from tests.migrating import run_scripts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterable
@@ -200,7 +201,7 @@ async def test_what_is_rolled_back_orders_nothing(engine: AsyncEngine, who: Prin
 
 
 async def test_an_upgrade_orders_the_pairs_of_many_threads_alone(empty_database_url: str) -> None:
-    await migrate(empty_database_url, "0009")  # before both tables
+    await run_scripts(empty_database_url, "0009")  # before both tables
     async with _engine(empty_database_url) as engine:
         columns = "project_id, id, created_at, metadata, tool_resources, message_count, last_position, last_created_at"
         own = [{"id": _id(n), "metadata": dump_text({**PAIR, "n": str(n)})} for n in range(3 * FEW)]

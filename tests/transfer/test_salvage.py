@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from gateway.domain.ids import ThreadId
 from gateway.domain.principal import Principal, Reach
-from gateway.store.schema.migrate import migrate
 from gateway.store.store import opened_store
 from tests.exports import a_message, a_run, a_step, a_text, a_thread, give, held, run, take
 from tests.following import begin, grow, text_part
 from tests.live.server import PATIENCE_S, serving
+from tests.migrating import run_scripts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -251,7 +251,7 @@ async def test_messages_in_progress_have_what_was_appended(file: Path) -> None:
 
 async def test_a_file_of_an_earlier_version_is_salvaged_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "old.db"
-    await migrate(f"sqlite:///{file}", "0001")
+    await run_scripts(f"sqlite:///{file}", "0001")
     with closing(sqlite3.connect(file, isolation_level=None)) as opened:
         opened.execute("INSERT INTO threads VALUES (1, 'default', 'thread_a', 5, '{}', '{}', 0, 0, 0)")
 

@@ -1,4 +1,4 @@
-"""Migrating a database to a revision, and refusing one that is not migrated.
+"""Migrating a database to this program's revision, and refusing one that is not migrated.
 
 The scripts are Alembic's, in `migrations/`; a wheel contains them inside the package.
 Must not be here: what the tables are (`tables`, and each script for its revision), what a server needs when its
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _PACKAGE = Path(__file__).parents[2]
 
 
-async def migrate(url: str, revision: str = "head") -> None:
-    """Migrate a database to a revision, in one transaction; concurrent migrations wait for each other.
+async def migrate(url: str) -> None:
+    """Migrate a database to this program's revision, in one transaction; concurrent migrations wait for each other.
 
     What would block writers is done afterwards, beside running servers: columns that may be empty meanwhile are filled
     in batches, then indexes are built: servers start when the indexes are complete (`ready`). A database that a later
@@ -49,10 +49,7 @@ async def migrate(url: str, revision: str = "head") -> None:
         if can_be_served(current) and current != HEAD:
             return
         _refuse_later(ScriptDirectory.from_config(config), current)
-        if revision == "base":
-            command.downgrade(config, revision)
-        else:
-            command.upgrade(config, revision)
+        command.upgrade(config, "head")
 
     async def upgrade() -> None:
         async with connected(engines.writer) as connection, connection.begin():
@@ -61,10 +58,9 @@ async def migrate(url: str, revision: str = "head") -> None:
     try:
         with translated():  # around the repetitions, which tell a lock by the driver's error
             await (upgrade() if is_sqlite(url) else try_often(upgrade))
-            if revision == "head":
-                await fill_columns(engines.writer)
-                if not is_sqlite(url):
-                    await change_online(engines.writer)
+            await fill_columns(engines.writer)
+            if not is_sqlite(url):
+                await change_online(engines.writer)
     finally:
         await engines.dispose()
 
