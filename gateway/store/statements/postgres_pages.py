@@ -27,7 +27,7 @@ OF_THREAD: Final = -1  # a position that no message has
 
 
 def get_messages_within_bytes(reach: Reach, message_ids: Sequence[str], fields: Fields = WHOLE) -> Select[Any]:
-    """Select the same, without the texts of messages that exceed the limit of a response."""
+    """Select the rows of `get_messages`, without the texts of messages that exceed the limit of a response."""
     return page_bytes.limit_bytes_unordered(messages.get_messages(reach, message_ids, fields))
 
 
@@ -97,5 +97,5 @@ def with_message(
 
 
 def messages_after_within_bytes(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:
-    """Select the same, without the texts of messages that exceed the limit of a batch."""
+    """Select the rows of `list_messages_after`, without the texts of messages that exceed the limit of a batch."""
     return page_bytes.limit_bytes(following.list_messages_after(reach, thread_id, position, limit), up=True)
