@@ -18,7 +18,7 @@ from gateway.store.filling import FillWrites
 from gateway.store.reads import Reads
 from gateway.store.rows import columns_of
 from gateway.store.schema import tables
-from gateway.store.statements import following, runs
+from gateway.store.statements import assistants, following, runs
 from gateway.store.statements.paging import is_ascending
 from gateway.store.statements.single_rows import set_row
 
@@ -76,7 +76,7 @@ class RunReads(Reads):
 
     async def any_assistant_from(self, reach: Reach, cursor: str, *, up: bool) -> bool:
         """Say whether an assistant is at a cursor or past it."""
-        return await self._flag(runs.any_assistant_from, reach, cursor, up)
+        return await self._flag(assistants.any_assistant_from, reach, cursor, up)
 
     async def has_run(self, reach: Reach, thread_id: str, cursor: str) -> bool:
         """Say whether a cursor names a run of the thread."""
@@ -110,16 +110,16 @@ class RunReads(Reads):
 
     async def get_assistants(self, reach: Reach, assistant_ids: Sequence[str]) -> dict[str, Assistant]:
         """Return assistants by id; unknown ids are omitted."""
-        found = await self._rows(runs.get_assistants, reach, list(assistant_ids))
+        found = await self._rows(assistants.get_assistants, reach, list(assistant_ids))
         return {row[0]: Assistant(*row) for row in found}
 
     async def list_assistants(self, reach: Reach, page: PageRequest) -> Page[Assistant]:
         """Return one page of the project's assistants."""
-        return _page(await self._rows(runs.list_assistants, reach, page), Assistant, page)
+        return _page(await self._rows(assistants.list_assistants, reach, page), Assistant, page)
 
     async def has_assistant(self, reach: Reach, cursor: str) -> bool:
         """Say whether a cursor names an assistant."""
-        return await self._flag(runs.has_assistant, reach, cursor)
+        return await self._flag(assistants.has_assistant, reach, cursor)
 
     async def due_runs(self, limit: int) -> list[tuple[str, str]]:
         """Return the projects and ids of runs that a worker has to handle, in turns between projects."""
@@ -227,15 +227,15 @@ class RunWrites(FillWrites, RunReads):
         Errors: KeyTaken.
         """
         own = {"project_id": reach.project_id, "number": number, **columns_of(key)}
-        await self._insert(tables.assistants, own | _row(runs.ASSISTANT_COLUMNS, assistant))
+        await self._insert(tables.assistants, own | _row(assistants.ASSISTANT_COLUMNS, assistant))
 
     async def set_assistant(self, reach: Reach, assistant: Assistant) -> None:
         """Change an assistant."""
-        await self._rows(runs.set_assistant, reach, assistant.id, assistant.fields_json)
+        await self._rows(assistants.set_assistant, reach, assistant.id, assistant.fields_json)
 
     async def remove_assistant(self, reach: Reach, assistant_id: str) -> bool:
         """Delete an assistant; say whether it existed."""
-        return bool(await self._rows(runs.remove_assistant, reach, assistant_id))
+        return bool(await self._rows(assistants.remove_assistant, reach, assistant_id))
 
 
 def _page(found: Sequence[Any], make: Callable[..., T], page: PageRequest) -> Page[T]:

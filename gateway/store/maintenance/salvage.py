@@ -22,8 +22,9 @@ from gateway.errors import DatabaseDamaged, InvalidRequest
 from gateway.store.files.database_files import HEADER, MAGIC, WAL, beside, require_own_log
 from gateway.store.maintenance.found_tables import find_tables
 from gateway.store.schema import tables
+from gateway.store.statements.assistants import ASSISTANT_COLUMNS
 from gateway.store.statements.messages import MESSAGE_COLUMNS
-from gateway.store.statements.runs import ASSISTANT_COLUMNS, RUN_COLUMNS, STEP_COLUMNS
+from gateway.store.statements.runs import RUN_COLUMNS, STEP_COLUMNS
 from gateway.store.statements.threads import THREAD_COLUMNS
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Pure builders of statements on runs, their steps and assistants, and on the lock that a run has on its thread.
+"""Pure builders of statements on runs and their steps, and on the lock that a run has on its thread.
 
 Every statement begins with what the caller can reach (`access`), except those by which workers find what is due.
 Must not be here: what the rows mean (`runs`), the messages that a run adds (`messages`).
@@ -10,10 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
-    ColumnElement,
     and_,
-    delete,
-    exists,
     func,
     insert,
     literal,
@@ -24,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from gateway.domain.run import Assistant, RunRow, StepRow
+from gateway.domain.run import RunRow, StepRow
 from gateway.store.schema import tables
 from gateway.store.statements import threads
 from gateway.store.statements.access import is_shown, within, within_thread
@@ -34,8 +31,8 @@ from gateway.store.statements.paging import any_row, paged, past_cursor
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Delete, Insert, ScalarSelect, Select, Table, Update
-    from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
+    from sqlalchemy import Insert, ScalarSelect, Select, Table, Update
+    from sqlalchemy.sql.dml import ReturningUpdate
 
     from gateway.domain.page import PageRequest
     from gateway.domain.principal import Reach
@@ -48,10 +45,8 @@ def _columns(table: Table, names: Sequence[str]) -> tuple[Any, ...]:
 
 RUN_COLUMNS: Final = _columns(tables.runs, RunRow._fields)
 STEP_COLUMNS: Final = _columns(tables.run_steps, StepRow._fields)
-ASSISTANT_COLUMNS: Final = _columns(tables.assistants, Assistant._fields)
 _BY_POSITION: Final = (tables.runs.c.position,)
 _STEPS_BY_POSITION: Final = (tables.run_steps.c.position,)
-_BY_NUMBER: Final = (tables.assistants.c.number, tables.assistants.c.id)
 _IMAGE_FILE: Final = '%"type":"image_file"%'  # within a text the quotation marks would be escaped
 
 
@@ -242,55 +237,3 @@ def renew_lease(reach: Reach, run_id: str, owner: str, lease_ms: int) -> Returni
         within(own, reach), own.c.id == run_id, own.c.leased_by == owner, own.c.due_at.is_not(None)
     )
     return held.values(due_at=now_ms() + lease_ms).returning(own.c.status)
-
-
-# Assistants, which belong to the project as a whole.
-
-
-def _of_project(reach: Reach) -> ColumnElement[bool]:
-    return tables.assistants.c.project_id == reach.project_id
-
-
-def get_assistants(reach: Reach, assistant_ids: Sequence[str]) -> Select[Any]:
-    """Select assistants by their ids, in no order."""
-    return select(*ASSISTANT_COLUMNS).where(_of_project(reach), tables.assistants.c.id.in_(assistant_ids))
-
-
-def list_assistants(reach: Reach, page: PageRequest) -> Select[Any]:
-    """Select one page of a project's assistants, and one row more."""
-    own = select(*ASSISTANT_COLUMNS).where(_of_project(reach))
-    return paged(own, _BY_NUMBER, page, partial(place_of_assistant, reach))
-
-
-def any_assistant_from(reach: Reach, cursor: str, up: bool) -> Select[Any]:
-    """Select whether an assistant is at a cursor or past it."""
-    bound = past_cursor(_BY_NUMBER, place_of_assistant(reach, cursor), up=up, inclusive=True)
-    return any_row(select(tables.assistants.c.number).where(_of_project(reach), bound), _BY_NUMBER, up=up)
-
-
-def place_of_assistant(reach: Reach, assistant_id: str) -> ScalarSelect[Any]:
-    """Find where an assistant stands in the list."""
-    cursor = tables.assistants.alias("cursor")
-    found = select(cursor.c.number, cursor.c.id).where(
-        cursor.c.project_id == reach.project_id, cursor.c.id == assistant_id
-    )
-    return found.scalar_subquery()
-
-
-def has_assistant(reach: Reach, assistant_id: str) -> Select[Any]:
-    """Select whether an assistant exists."""
-    return select(exists().where(_of_project(reach), tables.assistants.c.id == assistant_id))
-
-
-def set_assistant(reach: Reach, assistant_id: str, fields: str) -> ReturningUpdate[Any]:
-    """Update an assistant; one row, or none where it does not exist."""
-    own = tables.assistants
-    changed = update(own).where(_of_project(reach), own.c.id == assistant_id)
-    return changed.values(fields=fields).returning(*ASSISTANT_COLUMNS)
-
-
-def remove_assistant(reach: Reach, assistant_id: str) -> ReturningDelete[Any]:
-    """Delete an assistant; one row, or none where it does not exist."""
-    own = tables.assistants
-    gone: Delete = delete(own).where(_of_project(reach), own.c.id == assistant_id)
-    return gone.returning(own.c.id)
