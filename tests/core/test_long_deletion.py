@@ -128,15 +128,15 @@ async def test_a_thread_is_long_by_any_of_what_it_has(store: Store, what: str, n
             await transaction._rows(_set_of, thread.id, {"last_position": number})  # noqa: SLF001
         if what == "readers":
             rows = [own | {"reader": f"user:{n}", "position": 0} for n in range(number)]
-            await transaction._insert(tables.read_marks, rows)  # noqa: SLF001
+            await transaction._insert(tables.read_marks, *rows)  # noqa: SLF001
         if what == "bytes":
             await transaction._rows(_set_of, thread.id, {"last_position": 21})  # noqa: SLF001
             texts = {"metadata": "{}", "settings": "x" * (number - 1), "assistant_id": "a", "status": "completed"}
             row = own | texts | {"position": 1, "id": "run_a", "created_at": 1, "expires_at": 2}
-            await transaction._insert(tables.runs, [row])  # noqa: SLF001
+            await transaction._insert(tables.runs, row)  # noqa: SLF001
             step = own | {"run_id": "run_a", "position": 2, "id": "step_a", "assistant_id": "a", "created_at": 1}
             step |= {"type": "message_creation", "status": "completed", "details": "xy"}
-            await transaction._insert(tables.run_steps, [step])  # noqa: SLF001
+            await transaction._insert(tables.run_steps, step)  # noqa: SLF001
 
     await store.write(fill)
 

@@ -120,9 +120,7 @@ OTHERS: Final = {
     "known_messages": "ids that an import cannot take",
     **dict.fromkeys(("has_project", "list_projects", "next_project"), "a project has things of other kinds, too"),
     "later_epochs": "of a thread for which there is a token",
-    **dict.fromkeys(
-        ("any_key", "find_created", "find_key", "get_keys", "list_keys"), "of keys, not of threads"
-    ),
+    **dict.fromkeys(("any_key", "find_created", "find_key", "get_keys", "list_keys"), "of keys, not of threads"),
     **dict.fromkeys(("any_assistant_from", "get_assistants", "has_assistant", "list_assistants"), "of no thread"),
     **dict.fromkeys(
         ("current_snapshot", "data_version", "erased_number", "is_migrated", "read_epoch"), "of the database"

@@ -31,7 +31,7 @@ from gateway.store.statements.paging import any_row, paged, past_cursor
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Insert, ScalarSelect, Select, Table, Update
+    from sqlalchemy import ColumnElement, Insert, ScalarSelect, Select, Table, Update
     from sqlalchemy.sql.dml import ReturningUpdate
 
     from gateway.domain.page import PageRequest
@@ -170,10 +170,6 @@ def make_due(reach: Reach, run_id: str) -> Update:
     return due.values(due_at=now_ms(), leased_by=null())
 
 
-def _shown(reach: Reach) -> ColumnElement[bool]:
-    return and_(within(tables.runs, reach), is_shown(reach, tables.runs.c.thread_id))
-
-
 def steps_of_each(reach: Reach, run_ids: str, position: int) -> Select[Any]:
     """Select the steps of runs after a position, oldest first; the worker bounds their number.
 
@@ -237,3 +233,7 @@ def renew_lease(reach: Reach, run_id: str, owner: str, lease_ms: int) -> Returni
         within(own, reach), own.c.id == run_id, own.c.leased_by == owner, own.c.due_at.is_not(None)
     )
     return held.values(due_at=now_ms() + lease_ms).returning(own.c.status)
+
+
+def _shown(reach: Reach) -> ColumnElement[bool]:
+    return and_(within(tables.runs, reach), is_shown(reach, tables.runs.c.thread_id))
