@@ -14,6 +14,7 @@ from gateway.domain.read_json import NOT_JSON, read_json
 from gateway.errors import BodyTooLarge, InvalidRequest, UnsupportedCoding
 from gateway.graphql.refusal import Stage, refusal
 from gateway.web.body import read_body
+from gateway.web.request import query_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,7 @@ async def read_parameters(
     Errors: Refused.
     """
     if request.method == "GET":
-        query = dict(request.query)
+        query = dict(query_pairs(request.scope["query_string"]))
         return take_parameters(
             query | {key: _json(query[key], key) for key in ("variables", "extensions") if key in query}
         )

@@ -68,11 +68,6 @@ class Request:
     method: str
     path_params: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def query(self) -> list[tuple[str, str]]:
-        """The pairs of the query string."""
-        return query_pairs(self.scope["query_string"])
-
 
 def display_path(path: str) -> str:
     """Format a path for logs and errors, with encoded slashes as sent."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from graphql.validation import ASTValidationRule
 
     from gateway.fast_executor.plan import Plan
-    from gateway.graphql.documents.fast_validation import Accepted
+    from gateway.graphql.documents.fast_validation import Argument
     from gateway.graphql.documents.shapes import Shape
     from gateway.graphql.literals import Split
 
@@ -160,9 +160,9 @@ class Documents:
         shared = self._share(similar, own, text) if own and similar else None
         if shared is not None:
             return shared
-        node, accepted = self._read(text)
+        node, arguments = self._read(text)
         weight, without_plan = weigh(text, node)
-        shape = shape_of(own, node, accepted.arguments, text) if own and accepted and similar is None else None
+        shape = shape_of(own, node, arguments, text) if own and arguments and similar is None else None
         document = Document(self._schema, node, without_plan, shape)
         self.kept.put(own.common if own and shape else text, document, weight)
         return (self._share(document, own, text) if own and shape else None) or document
@@ -175,7 +175,7 @@ class Documents:
         self.literals.put(text, literals, weigh_literals(text, len(own.tokens)))
         return SharedDocument(document, literals)
 
-    def _read(self, text: str) -> tuple[DocumentNode, Accepted | None]:
+    def _read(self, text: str) -> tuple[DocumentNode, list[Argument] | None]:
         text_hash = sha256(text)
         known = self.refused.get(text_hash)
         if known is not None:
@@ -188,15 +188,15 @@ class Documents:
             self.refused.put(text_hash, (refused.stage, errors), weigh_refusal(errors))
             raise Refused(refused.stage, errors) from None
 
-    def _validate(self, document: DocumentNode) -> Accepted | None:
+    def _validate(self, document: DocumentNode) -> list[Argument] | None:
         try:
             check_document(document, introspection=self._introspection)
         except NotMeasurable:
             self._apply(document, (UniqueFragmentNamesRule, NoFragmentCyclesRule))
-        accepted = self._fast.check(document)
-        if accepted is None:
+        arguments = self._fast.check(document)
+        if arguments is None:
             self._apply(document, RULES)
-        return accepted
+        return arguments
 
     def _apply(self, document: DocumentNode, rules: tuple[type[ASTValidationRule], ...]) -> None:
         errors = validate(self._schema, document, rules, max_errors=MAX_ERRORS, hide_suggestions=not self._suggestions)

@@ -67,17 +67,7 @@ _LITERALS: Final[Mapping[Any, tuple[type, ...]]] = {
 }
 _INT_LENGTH: Final = 9  # so many digits always fit into 32 bits
 
-
 Argument = tuple["ArgumentNode", Any]  # with its type
-
-
-class Accepted(NamedTuple):
-    """The result for a valid document: the arguments of its fields, each once, without those that are variables.
-
-    It has none if two fields merge, since that depends on their values.
-    """
-
-    arguments: list[Argument]
 
 
 class _Unsure(Exception):
@@ -110,10 +100,11 @@ class FastValidation:
             if each.name in _CONDITIONS
         }
 
-    def check(self, document: DocumentNode) -> Accepted | None:
-        """Check a document; None means that it may be invalid.
+    def check(self, document: DocumentNode) -> list[Argument] | None:
+        """Check a document, and list the arguments of its fields, each once; None means that it may be invalid.
 
-        `limits.check_document` has ensured that its fragments have no cycles.
+        Those that are variables are left out, and all if two fields merge, since that depends on their values.
+        `limits.check_document` has ensured that the document's fragments have no cycles.
         """
         try:
             return _Document(self, document).check()
@@ -157,8 +148,8 @@ class _Document:
         self._arguments: dict[int, Argument] = {}
         self._merges = False  # fields with arguments
 
-    def check(self) -> Accepted:
-        """Check all definitions.
+    def check(self) -> list[Argument]:
+        """Check all definitions, and list the arguments.
 
         Errors: _Unsure.
         """
@@ -175,7 +166,7 @@ class _Document:
         for operation in operations:
             self._operation(operation)
         _check(len(self._spread) == len(self._fragments))
-        return Accepted([] if self._merges else list(self._arguments.values()))
+        return [] if self._merges else list(self._arguments.values())
 
     def _operation(self, operation: OperationDefinitionNode) -> None:
         root = self._schema.get_root_type(operation.operation)

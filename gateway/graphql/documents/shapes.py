@@ -61,7 +61,7 @@ class Shape:
     """The places of the literals in documents with the same common text, and their conversion."""
 
     def __init__(self, own: Split, arguments: Iterable[Argument]) -> None:
-        self.identity = object()
+        self.identity = object()  # for literals, in whose cache the shape itself would outlive its document
         self._common = own.common
         self._starts = [each.start for each in own.tokens]
         self._places: list[_Place] = []
