@@ -37,7 +37,7 @@ from gateway.rest.routes import RestFace
 from gateway.runs.models.build import models_of
 from gateway.runs.service import Answering, readings_of, runs_of, tasks_of
 from gateway.server.app_state import CANCEL_READ, CLOSE_SUBSCRIPTIONS, COLLECT_METRICS, REFUSAL_HEADERS
-from gateway.server.hints import carrier_of
+from gateway.server.carrier import carrier_of
 from gateway.server.memory import give_back_large_blocks
 from gateway.server.websocket_protocol import allow_long_messages
 from gateway.settings.load import load_settings

@@ -16,7 +16,7 @@ from gateway.errors import InvalidSetting
 from gateway.events import postgres, redis
 from gateway.observability.listeners import listeners_of
 from gateway.observability.record import RequestRecord
-from gateway.server.hints import carrier_of
+from gateway.server.carrier import carrier_of
 from gateway.settings.load import load_settings
 from gateway.store.engines.open import connector_to_listen, open_engines, refuse_several_processes
 from gateway.web.middleware import RequestMiddleware

@@ -156,7 +156,7 @@ def import_(sources: tuple[str, ...], project: str, database_url: str | None, **
     """
     with loading():
         from gateway.cli.transfer import Choices, run_import  # noqa: PLC0415  (as above)
-        from gateway.server.hints import carrier_if_any  # noqa: PLC0415
+        from gateway.server.carrier import carrier_if_any  # noqa: PLC0415
 
     settings, wanted = load_settings({"database_url": database_url}), Choices(**choices)
     url, carrier = settings.database_url, carrier_if_any(settings)
@@ -218,7 +218,7 @@ def erase(project: str, owner: str, *, dry_run: bool, **flags: Any) -> None:
     """
     with loading():
         from gateway.cli.erase import run_erase  # noqa: PLC0415  (as above)
-        from gateway.server.hints import carrier_if_any  # noqa: PLC0415
+        from gateway.server.carrier import carrier_if_any  # noqa: PLC0415
 
     settings = load_settings(flags)
     with audited(settings.audit_log):

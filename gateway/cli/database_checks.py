@@ -15,7 +15,7 @@ from gateway.core import api_keys, health
 from gateway.errors import Unavailable
 from gateway.events import postgres
 from gateway.events.exchange import probe
-from gateway.server.hints import carrier_of
+from gateway.server.carrier import carrier_of
 from gateway.settings.database_url import is_sqlite, parse_postgres
 from gateway.settings.table import Settings
 from gateway.store.engines.open import connector_to_listen

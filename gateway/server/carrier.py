@@ -1,4 +1,4 @@
-"""Which carrier of hints the settings choose.
+"""What carries hints of changes between the processes of a database, as the settings choose it.
 
 Must not be here: how one works (`events`).
 """

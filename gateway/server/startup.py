@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.core import api_keys
 from gateway.errors import InvalidSetting
 from gateway.graphql.documents.trusted import load_trusted
-from gateway.server.hints import carrier_of
+from gateway.server.carrier import carrier_of
 from gateway.settings.models import load_models
 from gateway.store.engines.open import refuse_several_processes
 from gateway.store.schema.ready import make_ready

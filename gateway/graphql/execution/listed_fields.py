@@ -2,7 +2,7 @@
 
 Arguments that a resolver refuses, and fields that are selected twice with different arguments, are left to the
 resolvers.
-Must not be here: reading (`prefetch`), page arguments (`types`).
+Must not be here: reading (`prefetch`), page arguments (`page_arguments`).
 """
 
 from __future__ import annotations

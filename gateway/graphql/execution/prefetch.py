@@ -2,7 +2,7 @@
 
 The fast executor provides the look-ahead; without it the same fields are resolved one by one. A mutation looks ahead
 too, for what it need not read.
-Must not be here: page arguments (`types`).
+Must not be here: page arguments (`page_arguments`).
 """
 
 from __future__ import annotations
