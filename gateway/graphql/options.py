@@ -26,7 +26,6 @@ class Options:
     timeout_s: float = 10.0
     batch: int = 0
     body_size: int = bounds.GRAPHQL_BODY.number  # bytes
-    compiled: bool = True
     by_draft: bool = False
     trusted: TrustedDocuments = field(default_factory=TrustedDocuments)
 

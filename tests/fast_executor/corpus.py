@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
+import pytest
 from graphql import OperationDefinitionNode, parse
 
 from gateway.app import serve_store
@@ -25,7 +26,7 @@ from gateway.domain.principal import Principal, Reach
 from gateway.domain.thread import Thread
 from gateway.domain.wire import dump_text
 from gateway.events.hub import Hub
-from gateway.graphql.options import Options
+from gateway.graphql.execution import runner
 from gateway.graphql.schema.scalars import iso
 from gateway.observability.listeners import Listeners
 from gateway.observability.metrics import Metrics
@@ -105,13 +106,16 @@ class Face:
 
     http: httpx.AsyncClient
     metrics: Metrics
+    compiles: bool
 
     async def answers(self, case: Case) -> list[str]:
         """Ask a case with all its variables in turn, and give each answer as text in which only made things differ."""
         found = []
         for variables in case.variables:
             body = {"query": case.query, "variables": variables, "operationName": case.operation_name}
-            response = await self.http.post("/graphql", json=body)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(runner, "COMPILES", self.compiles)
+                response = await self.http.post("/graphql", json=body)
             found.append(f"{response.status_code} {json.dumps(response.json(), ensure_ascii=False)}")
         return _with_the_same_names(found)
 
@@ -158,15 +162,15 @@ def _engines(url: str) -> Engines:
 
 
 @asynccontextmanager
-async def _serving(filled: Path, file: Path, *, compiled: bool) -> AsyncIterator[Face]:
+async def _serving(filled: Path, file: Path, *, compiles: bool) -> AsyncIterator[Face]:
     for old in file.parent.glob(f"{file.name}*"):
         old.unlink()
     shutil.copy(filled, file)
     hub, metrics = Hub(), Metrics("127.0.0.1", 0)
     store = Store(_engines(f"sqlite:///{file}"), hub.wake)
-    app = serve_store(store, Options(compiled=compiled), hub=hub, listeners=Listeners(metrics.count, metrics))
+    app = serve_store(store, hub=hub, listeners=Listeners(metrics.count, metrics))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:
-        yield Face(http, metrics)
+        yield Face(http, metrics, compiles)
     await store.close()
 
 
@@ -174,6 +178,6 @@ async def _serving(filled: Path, file: Path, *, compiled: bool) -> AsyncIterator
 async def both_faces(filled: Path) -> AsyncIterator[tuple[Face, Face]]:
     """Serve two copies of a database: the first compiles what it executes, the second never does."""
     async with AsyncExitStack() as stack:
-        compiled = await stack.enter_async_context(_serving(filled, filled.with_name("compiled.db"), compiled=True))
-        normal = await stack.enter_async_context(_serving(filled, filled.with_name("normal.db"), compiled=False))
+        compiled = await stack.enter_async_context(_serving(filled, filled.with_name("compiled.db"), compiles=True))
+        normal = await stack.enter_async_context(_serving(filled, filled.with_name("normal.db"), compiles=False))
         yield compiled, normal

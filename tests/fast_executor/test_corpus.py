@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from gateway.graphql.execution import runner
 from tests.fast_executor.corpus import Case, Face, both_faces, fill, load_cases
 
 if TYPE_CHECKING:
@@ -23,11 +22,6 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("corpus") / "filled.db"
     asyncio.run(fill(file))
     return file
-
-
-@pytest.fixture(autouse=True)
-def _compile_from_the_first_time_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "COMPILES", True)
 
 
 @pytest.fixture

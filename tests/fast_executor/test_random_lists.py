@@ -13,7 +13,6 @@ from gateway.core import forking, read_marks
 from gateway.domain.ids import MessageId, ThreadId
 from gateway.domain.principal import Principal, Reach
 from gateway.domain.thread import NewFork
-from gateway.graphql.execution import runner
 from gateway.store.store import opened_store
 from tests.effort import times
 from tests.fast_executor.corpus import Case, both_faces, fill
@@ -87,8 +86,7 @@ async def _fill(file: Path) -> None:
         await forking.fork(store, who, thread_id, NewFork(message_id))
 
 
-async def test_random_selections_of_a_list_have_the_same_answer(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "COMPILES", True)
+async def test_random_selections_of_a_list_have_the_same_answer(filled: Path) -> None:
     chance = Random(1)  # noqa: S311  (reproducible)
     documents = [_document(chance) for _ in range(times(fast=60, slow=5_000))]
 

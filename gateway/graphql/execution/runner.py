@@ -208,16 +208,13 @@ class Runner:
 
     def _plan_of(self, operation: Operation) -> Plan | None:
         """Return the plan of an operation; None if graphql-core has to execute it."""
-        if not (self._options.compiled and COMPILES):
-            self.normal += 1
-            return None
-        if operation.plan is None:
+        if operation.plan is None and COMPILES:
             operation.plan = self._compile(operation)
-        if isinstance(operation.plan, Unsupported):
-            self.normal += 1
-            return None
-        self.compiled += 1
-        return operation.plan
+        if COMPILES and isinstance(operation.plan, Plan):
+            self.compiled += 1
+            return operation.plan
+        self.normal += 1
+        return None
 
     def _compile(self, operation: Operation) -> Plan | Unsupported:
         hide = not self._options.suggestions
