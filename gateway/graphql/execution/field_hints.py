@@ -132,7 +132,6 @@ _STORED: Final[Mapping[tuple[str, str], FieldHint]] = {
     ("MessageEdge", "cursor"): Serialized("cursor", plain=True),
     ("ThreadEdge", "cursor"): Serialized("cursor", plain=True),
     ("Run", "metadata"): Serialized("metadata_json", orjson.Fragment),
-    ("Query", "thread"): Resolver(find_thread, wants_look_ahead=True),
 }
 
 
@@ -157,6 +156,7 @@ def _creating(resolve: Callable[..., Any]) -> Resolver:
 
 # Resolvers that need not be called, or that read ahead what the operation selects of their results.
 _RESOLVERS: Final[Mapping[tuple[str, str], Callable[[Callable[..., Any]], Resolver]]] = {
+    ("Query", "thread"): lambda _resolve: Resolver(find_thread, wants_look_ahead=True),
     ("Query", "threads"): lambda resolve: Resolver(
         partial(find_threads, resolve), wants_look_ahead=True, below=((), ("nodes",), ("edges", "node"))
     ),
@@ -165,6 +165,7 @@ _RESOLVERS: Final[Mapping[tuple[str, str], Callable[[Callable[..., Any]], Resolv
     ("Thread", "messages"): lambda resolve: Resolver(
         partial(find_messages, resolve), preloaded=Preloaded(PREFETCHED["messages"], prefetched=True)
     ),
+    **{key: partial(Resolver, preloaded=preloaded) for key, preloaded in _PRELOADED.items()},
     **{
         ("Thread", name): partial(Resolver, preloaded=Preloaded(attribute, prefetched=True))
         for name, attribute in PREFETCHED.items()
@@ -179,26 +180,31 @@ _RESOLVERS: Final[Mapping[tuple[str, str], Callable[[Callable[..., Any]], Resolv
 @cache
 def hints_of(schema: GraphQLSchema) -> FieldHints:
     """Collect the hints of all fields of a schema that Strawberry has built."""
-    found: dict[tuple[str, str], FieldHint] = {}
-    for name, kind in schema.type_map.items():
-        if not isinstance(kind, GraphQLObjectType) or name.startswith("__"):
-            continue
-        for field_name, field in kind.fields.items():
-            hint = _STORED.get((name, field_name)) or _hint_of(field)
-            if hint is not None:
-                found[name, field_name] = hint
-    for key, with_hint in _RESOLVERS.items():
-        own = found[key]
-        if isinstance(own, Resolver):
-            found[key] = with_hint(own.resolve)
-    events = schema.type_map["Subscription"]
-    if isinstance(events, GraphQLObjectType):
-        found |= {("Subscription", name): Resolver(_event) for name in events.fields}
-    for key, preloaded in _PRELOADED.items():
-        hint = found[key]
-        if isinstance(hint, Resolver):
-            found[key] = Resolver(hint.resolve, preloaded=preloaded)
-    return FieldHints(found, _TYPES, _keys_of(schema), _TAGS)
+    objects = [each for each in schema.type_map.values() if isinstance(each, GraphQLObjectType)]
+    fields = {
+        (kind.name, name): field
+        for kind in objects
+        if not kind.name.startswith("__")
+        for name, field in kind.fields.items()
+    }
+    hints = {key: _hint_of(key, field) for key, field in fields.items()}
+    return FieldHints(hints, _TYPES, _keys_of(schema), _TAGS)
+
+
+def _hint_of(key: tuple[str, str], field: GraphQLField) -> FieldHint:
+    if key in _STORED:
+        return _STORED[key]
+    if key[0] == "Subscription":
+        return Resolver(_event)
+    definition: StrawberryField = field.extensions[DEFINITION]
+    if definition.base_resolver is not None:
+        return _RESOLVERS.get(key, Resolver)(_calling(definition.base_resolver, field))
+    is_time = get_named_type(field.type).name == "DateTime"
+    return Serialized(definition.python_name, iso, plain=True) if is_time else Attribute(definition.python_name)
+
+
+def _event(event: Any, _context: Context, _arguments: Mapping[str, Any]) -> Any:
+    return event
 
 
 def _keys_of(schema: GraphQLSchema) -> dict[tuple[str, str], Key | Convert]:
@@ -212,18 +218,6 @@ def _keys_of(schema: GraphQLSchema) -> dict[tuple[str, str], Key | Convert]:
             path = (tags[kind], key) if kind in _CITATIONS and key in _WITHIN_CITATION else (key,)
             found.setdefault((kind, name), Key(path, optional=not is_non_null_type(field.type)))
     return found
-
-
-def _event(event: Any, _context: Context, _arguments: Mapping[str, Any]) -> Any:
-    return event
-
-
-def _hint_of(field: GraphQLField) -> FieldHint | None:
-    definition: StrawberryField = field.extensions[DEFINITION]
-    if definition.base_resolver is None:
-        is_time = get_named_type(field.type).name == "DateTime"
-        return Serialized(definition.python_name, iso, plain=True) if is_time else Attribute(definition.python_name)
-    return Resolver(_calling(definition.base_resolver, field))
 
 
 def _calling(resolver: StrawberryResolver[Any], field: GraphQLField) -> Callable[..., Any]:
