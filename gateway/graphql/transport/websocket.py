@@ -38,7 +38,7 @@ from gateway.graphql.transport.protocol import (
     decode,
     step,
 )
-from gateway.observability.record import PARENT, SCOPE, RequestRecord, current, no_tracer
+from gateway.observability.record import PARENT, SCOPE, RequestRecord, current
 from gateway.web.deadline import Deadlines
 from gateway.web.request import Headers
 
@@ -85,15 +85,15 @@ class GraphQLOverWebSocket:
         operations: Operations,
         origin_policy: OriginPolicy,
         observer: Observer,
-        tracer: Tracer = no_tracer,
-        acknowledged: Acknowledged = lambda _scope: None,
+        tracer: Tracer,
+        acknowledged: Acknowledged,
     ) -> None:
-        self._operations = operations
-        self._acknowledged = acknowledged
+        self.operations = operations
+        self.observer = observer
+        self.tracer = tracer
+        self.acknowledged = acknowledged
+        self.sends = Deadlines()
         self._origin_policy = origin_policy
-        self._observer = observer
-        self._tracer = tracer
-        self._sends = Deadlines()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection until either side ends it."""
@@ -107,16 +107,8 @@ class GraphQLOverWebSocket:
         if refused is not None:
             await socket.close(cast("Close", step(State.CONNECTED, Input(refused), ())))
             return
-        connection = Connection(
-            socket,
-            headers,
-            self._operations,
-            self._observer,
-            self._tracer,
-            acknowledged=self._acknowledged,
-            sends=self._sends,
-        )
-        with self._operations.hub.on_shutdown(connection.shut_down):
+        connection = Connection(self, socket, headers)
+        with self.operations.hub.on_shutdown(connection.shut_down):
             try:
                 await connection.serve()
             except Closing as closing:
@@ -175,24 +167,11 @@ class Socket:
 class Connection:
     """One client: the state of its connection, and the operations that run for it."""
 
-    def __init__(
-        self,
-        socket: Socket,
-        headers: Headers,
-        operations: Operations,
-        observer: Observer,
-        tracer: Tracer,
-        *,
-        acknowledged: Acknowledged,
-        sends: Deadlines,
-    ) -> None:
+    def __init__(self, endpoint: GraphQLOverWebSocket, socket: Socket, headers: Headers) -> None:
+        self._endpoint = endpoint
+        self._operations = endpoint.operations
         self._socket = socket
-        self._sends = sends
-        self._acknowledged = acknowledged
         self._headers = headers
-        self._operations = operations
-        self._observer = observer
-        self._tracer = tracer
         self._record: RequestRecord = socket.scope[SCOPE]
         self._principal = ANONYMOUS  # no operation starts before the client is authenticated
         self._registration: AbstractContextManager[None] = nullcontext()
@@ -230,7 +209,7 @@ class Connection:
                 case Authenticate(payload):
                     await self._perform(self._step(await self._authenticate(payload)))
                 case Acknowledge():
-                    self._acknowledged(self._socket.scope)
+                    self._endpoint.acknowledged(self._socket.scope)
                     _release(self._socket.scope)
                     await self._send({"type": "connection_ack"})
                 case SendPong(payload):
@@ -288,7 +267,7 @@ class Connection:
         if not self._socket.is_open:
             raise WebSocketDisconnect  # another operation has noticed before
         try:
-            with self._sends.begin(asyncio.get_running_loop().time() + SEND_S):
+            with self._endpoint.sends.begin(asyncio.get_running_loop().time() + SEND_S):
                 await self._socket.send({"type": "websocket.send", "text": orjson.dumps(message).decode()})
         except TimeoutError:
             self._step(Input(Kind.CLIENT_TOO_SLOW))
@@ -339,7 +318,7 @@ class Connection:
     async def _run(self, operation_id: str, parameters: Parameters) -> None:
         record = RequestRecord("operation", self._id, self._record.method, self._record.route, status=200)
         current.set(record)
-        with self._tracer(record, self._socket.scope):
+        with self._endpoint.tracer(record, self._socket.scope):
             try:
                 results = await self._begin(operation_id, parameters, record)
                 del parameters  # a subscription may run for days, and no longer needs its document
@@ -366,7 +345,7 @@ class Connection:
                     del self._running[operation_id]
                 record.principal = self._record.principal
                 record.end()
-                self._observer(record)
+                self._endpoint.observer(record)
 
     async def _begin(self, operation_id: str, parameters: Parameters, record: RequestRecord) -> Results | None:
         """Start an operation: return its results, or None after sending an error."""
