@@ -39,7 +39,7 @@ from gateway.fast_executor.hints import (
     Self,
     Serialized,
 )
-from gateway.fast_executor.json_readers import JsonReader, Selected, after_first
+from gateway.fast_executor.json_readers import JsonReader, ReaderContext, after_first
 from gateway.fast_executor.meter import LONG, Meter
 from gateway.fast_executor.pieces import Piece, as_bytes, joined
 from gateway.fast_executor.readers import INVALID, Bailout, NeedsExecutor, ObjectCheck, leaf_reader
@@ -57,7 +57,7 @@ _AS_TEXT: Final = {GraphQLInt: "{}", GraphQLBoolean: "'true' if {} else 'false'"
 _COLUMN_INDEXES: Final = re.compile(r"\[<(\d+):(\w+)>\]")
 
 
-class Readers(Selected):
+class Readers(ReaderContext):
     """Generates the readers of one operation."""
 
     prefetched = False

@@ -34,8 +34,8 @@ MAX_FIELDS: Final = 1_000  # of one operation; generating a reader with so many 
 _TAG: Final = Key(("type",))
 
 
-class Selected:
-    """What one operation selects, and how many fields its readers may still read."""
+class ReaderContext:
+    """What the readers of one operation have in common, and how many fields they may still read."""
 
     def __init__(self, schema: GraphQLSchema, hints: FieldHints, collect: Collect) -> None:
         self.schema = schema
@@ -56,9 +56,9 @@ class Selected:
 class JsonReader(SourceWriter):
     """One reader while it is generated."""
 
-    def __init__(self, selected: Selected) -> None:
+    def __init__(self, context: ReaderContext) -> None:
         super().__init__({"Bailout": Bailout})
-        self._selected = selected
+        self._context = context
         self._keys: dict[str, str] = {}  # the global names of keys
         self._objects = 0  # the maximum number in an item of the innermost list, without nested lists
 
@@ -99,10 +99,10 @@ class JsonReader(SourceWriter):
 
     def _tagged(self, kind: Any, details: FieldDetailsList, source: str) -> str:
         """Generate the choice of an object's type by its tag."""
-        possible = {each.name: each for each in self._selected.schema.get_possible_types(kind)}
+        possible = {each.name: each for each in self._context.schema.get_possible_types(kind)}
         result, word = self.name(), "if"
         name = self.assign(f"{source}[{self._key('type')}]")
-        for tag, own in self._selected.hints.tags.items():
+        for tag, own in self._context.hints.tags.items():
             if own in possible:
                 with self.block(f"{word} {name} == {tag!r}:"):
                     self.line(f"{result} = {self._object(possible[own], details, source, tag)}")
@@ -114,14 +114,14 @@ class JsonReader(SourceWriter):
 
     def _object(self, kind: GraphQLObjectType, details: FieldDetailsList, source: str, tag: str | None = None) -> str:
         self._objects += 1
-        fields, known = self._selected.collect(kind, details), self._selected.hints.keys
+        fields, known = self._context.collect(kind, details), self._context.hints.keys
         hints = {key: known.get((kind.name, each[0].node.name.value)) for key, each in fields.items()}
         # Objects within this one that have the values of several fields.
         within = Counter(hint.path[:-1] for hint in hints.values() if isinstance(hint, Key) and len(hint.path) > 1)
         names = {path: self.assign(self._at(path, source)) for path, count in within.items() if count > 1}
         pairs = []
         for key, each in fields.items():
-            self._selected.count_fields()
+            self._context.count_fields()
             name, hint = each[0].node.name.value, hints[key]
             if name == "__typename" or (hint == _TAG and tag is not None):
                 value = repr(kind.name if name == "__typename" else tag)
