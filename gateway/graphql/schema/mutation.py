@@ -150,7 +150,7 @@ class Mutation(RunMutations):
     async def create_thread(
         self,
         info: Info,
-        input: Annotated[inputs.CreateThreadInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.CreateThreadInput, inputs.ARGUMENT],
     ) -> CreateThreadPayload:
         """POST /threads."""
         raw = inputs.wire_thread(input)
@@ -168,7 +168,7 @@ class Mutation(RunMutations):
     async def fork_thread(
         self,
         info: Info,
-        input: Annotated[inputs.ForkThreadInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.ForkThreadInput, inputs.ARGUMENT],
     ) -> ForkThreadPayload:
         """POST /threads/{thread_id}/fork."""
         raw = {"up_to": input.up_to, "metadata": input.metadata, "owner": input.owner}
@@ -183,7 +183,7 @@ class Mutation(RunMutations):
     async def update_thread(
         self,
         info: Info,
-        input: Annotated[inputs.UpdateThreadInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.UpdateThreadInput, inputs.ARGUMENT],
     ) -> UpdateThreadPayload:
         """POST /threads/{thread_id}."""
         patch = parse.thread_patch(
@@ -198,7 +198,7 @@ class Mutation(RunMutations):
     async def delete_thread(
         self,
         info: Info,
-        input: Annotated[inputs.DeleteThreadInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.DeleteThreadInput, inputs.ARGUMENT],
     ) -> DeleteThreadPayload:
         """DELETE /threads/{thread_id}."""
         await threads.delete(info.context.store, info.context.who, ids.thread_id(input.id))
@@ -209,7 +209,7 @@ class Mutation(RunMutations):
     async def mark_read(
         self,
         info: Info,
-        input: Annotated[inputs.MarkReadInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.MarkReadInput, inputs.ARGUMENT],
     ) -> MarkReadPayload:
         """Move a read mark forward."""
         ctx, thread_id, up_to = info.context, ids.thread_id(input.thread_id), inputs.or_null(input.up_to)
@@ -223,7 +223,7 @@ class Mutation(RunMutations):
     async def mark_unread(
         self,
         info: Info,
-        input: Annotated[inputs.MarkUnreadInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.MarkUnreadInput, inputs.ARGUMENT],
     ) -> MarkReadPayload:
         """Move a read mark back."""
         ctx, thread_id = info.context, ids.thread_id(input.thread_id)
@@ -239,7 +239,7 @@ class Mutation(RunMutations):
     async def erase_user(
         self,
         info: Info,
-        input: Annotated[inputs.EraseUserInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.EraseUserInput, inputs.ARGUMENT],
     ) -> EraseUserPayload:
         """Erase an end user."""
         erased = await erasing.erase(info.context.store, info.context.who, parse.end_user(input.owner))
@@ -250,7 +250,7 @@ class Mutation(RunMutations):
     async def create_thread_token(
         self,
         info: Info,
-        input: Annotated[inputs.CreateThreadTokenInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.CreateThreadTokenInput, inputs.ARGUMENT],
     ) -> CreateThreadTokenPayload:
         """Sign a token for a thread that the caller can reach."""
         ctx = info.context
@@ -272,7 +272,7 @@ class Mutation(RunMutations):
     async def revoke_thread_tokens(
         self,
         info: Info,
-        input: Annotated[inputs.RevokeThreadTokensInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.RevokeThreadTokensInput, inputs.ARGUMENT],
     ) -> RevokeThreadTokensPayload:
         """Revoke the tokens of createThreadToken."""
         ctx, thread_id = info.context, ids.thread_id(input.thread_id)
@@ -285,7 +285,7 @@ class Mutation(RunMutations):
     async def create_message(
         self,
         info: Info,
-        input: Annotated[inputs.CreateMessageInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.CreateMessageInput, inputs.ARGUMENT],
     ) -> CreateMessagePayload:
         """POST /threads/{thread_id}/messages."""
         raw = inputs.wire_message(input)
@@ -302,7 +302,7 @@ class Mutation(RunMutations):
     async def update_message(
         self,
         info: Info,
-        input: Annotated[inputs.UpdateMessageInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.UpdateMessageInput, inputs.ARGUMENT],
     ) -> UpdateMessagePayload:
         """POST /threads/{thread_id}/messages/{message_id}."""
         patch = parse.message_patch({"metadata": inputs.or_null(input.metadata)})
@@ -315,7 +315,7 @@ class Mutation(RunMutations):
     async def append_message_text(
         self,
         info: Info,
-        input: Annotated[inputs.AppendMessageTextInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.AppendMessageTextInput, inputs.ARGUMENT],
     ) -> UpdateMessagePayload:
         """Append text to a streamed message."""
         text, offset = parse.appended_text(input.text), parse.offset(inputs.or_null(input.offset))
@@ -333,7 +333,7 @@ class Mutation(RunMutations):
     async def finish_message(
         self,
         info: Info,
-        input: Annotated[inputs.FinishMessageInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.FinishMessageInput, inputs.ARGUMENT],
     ) -> UpdateMessagePayload:
         """Set the final status of a streamed message."""
         reason = inputs.or_null(input.incomplete_reason)
@@ -347,7 +347,7 @@ class Mutation(RunMutations):
     async def delete_message(
         self,
         info: Info,
-        input: Annotated[inputs.DeleteMessageInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
+        input: Annotated[inputs.DeleteMessageInput, inputs.ARGUMENT],
     ) -> DeleteMessagePayload:
         """DELETE /threads/{thread_id}/messages/{message_id}."""
         ctx, message_id = info.context, ids.message_id(input.id)

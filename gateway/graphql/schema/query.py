@@ -47,7 +47,7 @@ class Query:
         graphql_type=types.Node | None,
     )
     @names_arguments
-    async def node(self, info: Info, id: Id) -> Found | None:  # noqa: A002  (Relay's name)
+    async def node(self, info: Info, id: Id) -> Found | None:
         """Find the object by the prefix of its ID."""
         return await _find(info.context, id, "id")
 
@@ -63,7 +63,7 @@ class Query:
 
     @strawberry.field(description="Get a thread by its ID; null if there is none.", graphql_type=types.Thread | None)
     @names_arguments
-    async def thread(self, info: Info, id: Id) -> Thread | None:  # noqa: A002  (Relay's name)
+    async def thread(self, info: Info, id: Id) -> Thread | None:
         """Find a thread."""
         thread_id = ids.as_thread_id(ids.not_empty(id, "id"))
         return None if thread_id is None else await info.context.threads.load(thread_id)
@@ -80,7 +80,7 @@ class Query:
         before: types.Before = UNSET,
         order: types.ListOrder = SortOrder.DESC,
         order_by: OrderBy = ThreadOrder.CREATED,
-        filter: Filter = UNSET,  # noqa: A002  (the usual name)
+        filter: Filter = UNSET,
     ) -> types.ThreadConnection:
         """Read one page."""
         selected = Selection(thread_list.OrderBy(order_by.value), inputs.thread_filter(filter))
@@ -98,7 +98,7 @@ class Query:
     async def run(
         self,
         info: Info,
-        id: Annotated[strawberry.ID, strawberry.argument(description="The ID of a run.")],  # noqa: A002
+        id: Annotated[strawberry.ID, strawberry.argument(description="The ID of a run.")],
     ) -> DomainRun | None:
         """Find a run."""
         return await runs.find(info.context.store, info.context.who, ids.not_empty(id, "id"))

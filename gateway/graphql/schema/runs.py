@@ -365,7 +365,7 @@ class RunMutations:
     async def create_run(
         self,
         info: Info,
-        input: Annotated[CreateRunInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
+        input: Annotated[CreateRunInput, inputs.ARGUMENT],
     ) -> RunPayload:
         """POST /threads/{thread_id}/runs."""
         new = parse_run.new_run(_wire(input), from_worker=True)
@@ -379,7 +379,7 @@ class RunMutations:
     async def cancel_run(
         self,
         info: Info,
-        input: Annotated[CancelRunInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
+        input: Annotated[CancelRunInput, inputs.ARGUMENT],
     ) -> RunPayload:
         """POST /threads/{thread_id}/runs/{run_id}/cancel."""
         ctx, run_id = info.context, ids.other_id("run", "run", input.run_id)
@@ -390,7 +390,7 @@ class RunMutations:
     async def submit_tool_outputs(
         self,
         info: Info,
-        input: Annotated[SubmitToolOutputsInput, inputs.ARGUMENT],  # noqa: A002  (Relay's name)
+        input: Annotated[SubmitToolOutputsInput, inputs.ARGUMENT],
     ) -> RunPayload:
         """POST /threads/{thread_id}/runs/{run_id}/submit_tool_outputs."""
         given = [{"tool_call_id": each.tool_call_id, "output": each.output} for each in input.outputs]

@@ -231,7 +231,7 @@ class Subscription:
     async def thread_list_events(
         self,
         info: Info,
-        filter: ListFilter = UNSET,  # noqa: A002  (as of `Query.threads`)
+        filter: ListFilter = UNSET,
         after: ResumeListAfter = UNSET,
     ) -> AsyncIterator[ThreadListEvent]:
         """Subscribe to the list of threads."""

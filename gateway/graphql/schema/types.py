@@ -337,7 +337,7 @@ class Thread(Node):
         self,
         info: Info,
         root: strawberry.Parent[DomainThread],
-        max: UnreadMax = 100,  # noqa: A002  (the name in the schema)
+        max: UnreadMax = 100,
         reader: Reader = UNSET,
     ) -> UnreadCount | None:
         """Count, batched with other threads."""
