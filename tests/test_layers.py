@@ -127,7 +127,7 @@ MAY_IMPORT_OF_OTHERS: Final = {
 NAMED_ELSEWHERE: Final = {
     *("on_body", "on_header", "on_headers_complete", "on_message_begin", "on_message_complete", "on_url"),  # httptools
     "schedule_ping",  # uvicorn's protocol of WebSockets
-    *("enter_variable", "leave_operation_definition"),  # graphql-core's visitors
+    "leave_operation_definition",  # a visitor of graphql-core
     *("readable", "readinto"),  # io
     "format_options",  # click
     "BOUNDS",  # the test of the page of limits

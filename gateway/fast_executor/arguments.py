@@ -7,9 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphql import FieldNode, GraphQLError, GraphQLField, VariableNode, is_non_null_type
+from graphql import (
+    FieldNode,
+    GraphQLError,
+    GraphQLField,
+    ListValueNode,
+    ObjectValueNode,
+    VariableNode,
+    is_non_null_type,
+)
 from graphql.execution.values import VariableValues, get_argument_values
-from graphql.language import Visitor, visit
 
 from gateway.fast_executor.readers import Bailout
 
@@ -74,14 +81,9 @@ def _without_arguments(node: FieldNode) -> FieldNode:
     return FieldNode(name=node.name, loc=node.loc)
 
 
-class _Variables(Visitor):
-    found = False
-
-    def enter_variable(self, *_args: Any) -> None:
-        self.found = True
-
-
 def _has_variables(value: ValueNode) -> bool:
-    visitor = _Variables()
-    visit(value, visitor)
-    return visitor.found
+    if isinstance(value, ListValueNode):
+        return any(map(_has_variables, value.values))
+    if isinstance(value, ObjectValueNode):
+        return any(_has_variables(each.value) for each in value.fields)
+    return isinstance(value, VariableNode)

@@ -83,18 +83,18 @@ class Selection:
         """Collect the selected fields of an object."""
         return self._executor.collect_subfields(kind, details).grouped_field_set
 
-    def reader(self, kind: Any, details: FieldDetailsList, *, prefetched: bool = False) -> Read | None:
+    def reader(self, kind: Any, details: FieldDetailsList, *, prefetched: bool) -> Read | None:
         """Find the reader of a type with its selected fields; None if any of them needs a resolver."""
         found = self._reader(kind, details, prefetched=prefetched)
         return None if found is None else found[0].read
 
     def columns(self, kind: Any, details: FieldDetailsList) -> Columns | None:
         """Find the columns that this reader uses; None if they are unknown."""
-        found = self._reader(kind, details)
+        found = self._reader(kind, details, prefetched=False)
         return None if found is None else found[1]
 
     def _reader(
-        self, kind: Any, details: FieldDetailsList, *, prefetched: bool = False
+        self, kind: Any, details: FieldDetailsList, *, prefetched: bool
     ) -> tuple[Generated, Columns | None] | None:
         key = (id(kind), id(details), prefetched)
         if key not in self._cache:

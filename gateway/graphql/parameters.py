@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.domain import bounds
 from gateway.domain.read_json import NOT_JSON, read_json
 from gateway.errors import BodyTooLarge, InvalidRequest, UnsupportedCoding
 from gateway.graphql.refusal import Stage, refusal
@@ -48,9 +47,7 @@ class Parameters:
     literals: Literals | None = None  # of the document, once it is found
 
 
-async def read_parameters(
-    request: Request, batch: int = 0, body_size: int = bounds.GRAPHQL_BODY.number
-) -> Parameters | list[Parameters]:
+async def read_parameters(request: Request, batch: int, body_size: int) -> Parameters | list[Parameters]:
     """Read the parameters of a request, or of each request of a batch if batches are enabled.
 
     Units: `batch` is the maximum number of requests, `body_size` the maximum number of bytes.

@@ -14,9 +14,8 @@ from urllib.parse import unquote
 from starlette.requests import ClientDisconnect
 
 from gateway.errors import GatewayError, UnknownUrl, excerpt
-from gateway.observability.record import SCOPE, RequestRecord, current, no_observer, no_tracer
+from gateway.observability.record import SCOPE, RequestRecord, current
 from gateway.web.check_origin import check_origin
-from gateway.web.origins import OriginPolicy
 from gateway.web.request import (
     ENCODED_SLASH,
     RESPOND,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from gateway.observability.record import Allowance, Observer, Tracer
+    from gateway.web.origins import OriginPolicy
 
     # Finds what answers a request, with a response or an ASGI app that streams it; None for an unknown path
     Find = Callable[[Request], Awaitable[Answer | ASGIApp] | None]
@@ -64,19 +64,19 @@ class RequestMiddleware:
         refuse: Callable[[str, GatewayError], Answer],
         crashed: Callable[[], Answer],
         lifespan: ASGIApp,
-        origin_policy: OriginPolicy | None = None,
-        observer: Observer = no_observer,
-        tracer: Tracer = no_tracer,
-        sockets: Mapping[str, ASGIApp] | None = None,
+        origin_policy: OriginPolicy,
+        observer: Observer,
+        tracer: Tracer,
+        sockets: Mapping[str, ASGIApp],
     ) -> None:
         self._find = find
         self._refuse = refuse
         self._crashed = crashed
         self._lifespan = lifespan
-        self._origin_policy = origin_policy or OriginPolicy()
+        self._origin_policy = origin_policy
         self._observer = observer
         self._tracer = tracer
-        self._sockets = sockets or {}
+        self._sockets = sockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request, a WebSocket or the lifespan of the application."""
@@ -265,7 +265,7 @@ def _new_record(scope: Scope) -> RequestRecord:
     return record
 
 
-def normalize_path(path: str, raw: bytes = b"") -> str:
+def normalize_path(path: str, raw: bytes) -> str:
     """Remove doubled and trailing slashes, which clients with an empty ID send.
 
     An encoded slash (`raw` is the path as sent) is part of a segment; ENCODED_SLASH takes its place.

@@ -7,6 +7,7 @@ from gateway.graphql.documents.cache import Documents
 from gateway.graphql.documents.lru import LruCache
 from gateway.graphql.refusal import Refused
 from gateway.graphql.schema.build import build_schema
+from tests.graphql.documents import document_of
 
 SCHEMA = build_schema()._schema  # noqa: SLF001  (Strawberry has no public name for it)
 _KEPT = 1_000_000  # bytes, instead of as many as a server keeps
@@ -21,38 +22,38 @@ def documents() -> Documents:
 
 
 def test_document_is_parsed_and_validated_once(documents: Documents) -> None:
-    assert documents.get("{ __typename }") is documents.get("{ __typename }")
+    assert document_of(documents, "{ __typename }") is document_of(documents, "{ __typename }")
 
 
 def test_cache_size_is_limited(documents: Documents) -> None:
     documents.kept = LruCache(_KEPT)
-    first = documents.get(_large(0)).operation(None)
+    first = document_of(documents, _large(0)).operation(None)
     _fill(documents)
 
-    assert documents.get(_large(0)).operation(None) is not first
+    assert document_of(documents, _large(0)).operation(None) is not first
     assert documents.kept.weight <= _KEPT
 
 
 def test_recently_used_document_stays_cached(documents: Documents) -> None:
     documents.kept = LruCache(_KEPT)
-    first = documents.get(_large(0)).operation(None)
+    first = document_of(documents, _large(0)).operation(None)
     _fill(documents, and_read=_large(0))
 
-    assert documents.get(_large(0)).operation(None) is first
+    assert document_of(documents, _large(0)).operation(None) is first
 
 
 def test_invalid_document_keeps_no_syntax_tree(documents: Documents) -> None:
     for text in ("{ conversations }", "{"):
         for _ in range(2):
             with pytest.raises(Refused) as refused:
-                documents.get(text)
+                document_of(documents, text)
 
             assert [(each.nodes, each.source, each.__traceback__) for each in refused.value.errors] == [(None,) * 3]
             assert refused.value.errors[0].locations
 
 
 def test_document_at_the_token_limit_is_parsed(documents: Documents) -> None:
-    assert documents.get(_text_of(bounds.TOKENS.number))
+    assert document_of(documents, _text_of(bounds.TOKENS.number))
 
 
 def test_document_with_too_many_tokens_is_refused(documents: Documents) -> None:
@@ -77,11 +78,11 @@ def test_errors_of_invalid_document_are_cached(documents: Documents) -> None:
 
 def _fill(documents: Documents, and_read: str | None = None) -> None:
     """Read as many documents as can be kept, and one again and again."""
-    documents.get(_large(1))
+    document_of(documents, _large(1))
     for n in range(2, _KEPT // (2 * _TEXT) + 1):
-        documents.get(_large(n))
+        document_of(documents, _large(n))
         if and_read is not None:
-            documents.get(and_read)
+            document_of(documents, and_read)
 
 
 def _large(number: int) -> str:
@@ -97,7 +98,7 @@ def _text_of(tokens: int) -> str:
 
 def _errors(documents: Documents, text: str) -> list[str]:
     with pytest.raises(Refused) as refused:
-        documents.get(text)
+        document_of(documents, text)
     return [error.message for error in refused.value.errors]
 
 
@@ -114,7 +115,7 @@ def _errors(documents: Documents, text: str) -> list[str]:
 def test_only_single_create_message_mutation_is_cancellable(
     documents: Documents, text: str, *, is_cancellable: bool
 ) -> None:
-    operation = documents.get(text).operation(None)
+    operation = document_of(documents, text).operation(None)
 
     assert operation is not None
     assert operation.is_cancellable is is_cancellable

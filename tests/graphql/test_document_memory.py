@@ -26,6 +26,7 @@ from gateway.graphql.refusal import Refused
 from gateway.graphql.schema.build import build_schema
 from gateway.store.store import open_store
 from tests.effort import times
+from tests.graphql.documents import document_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -147,14 +148,14 @@ async def test_invalid_document_stays_within_its_estimate(sqlite_store: Store, w
         count = times(fast=100, slow=300) if len(REFUSALS[what]) < 10 else times(fast=10, slow=30)
         first, *others = copies_of(REFUSALS[what], count)
         with suppress(Refused):
-            operations.documents.get(first)  # warm up: what is created only once
+            document_of(operations.documents, first)  # warm up: what is created only once
         before_weight = refused.weight
         tracemalloc.start(1)
         try:
             before = held()
             for each in others:
                 with suppress(Refused):
-                    operations.documents.get(each)
+                    document_of(operations.documents, each)
             taken = held() - before
         finally:
             tracemalloc.stop()
@@ -166,7 +167,7 @@ async def test_invalid_document_stays_within_its_estimate(sqlite_store: Store, w
 async def test_operation_with_too_large_plan_is_executed_without(sqlite_store: Store) -> None:
     async with operating(sqlite_store) as operations:
         large, small = (
-            operations.documents.get(text.replace("(id: T)", '(id: "thread_a")')).operation(None)
+            document_of(operations.documents, text.replace("(id: T)", '(id: "thread_a")')).operation(None)
             for text in (TOO_LARGE, WORST["conditions"])
         )
 
@@ -184,7 +185,7 @@ async def test_plan_keeps_no_values_of_a_request(sqlite_store: Store) -> None:
     async with operating(sqlite_store) as operations:
         for _ in range(2):
             await ask(operations, text, id="thread_" + "x" * 50, long=False, other=["thread_" + "y" * 50])
-        found = operations.documents.get(text).operation(None)
+        found = document_of(operations.documents, text).operation(None)
 
     assert found is not None
     assert isinstance(found.plan, Plan)

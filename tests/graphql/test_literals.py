@@ -19,6 +19,7 @@ from gateway.graphql.refusal import Refused
 from gateway.graphql.schema.build import build_schema
 from tests.effort import times
 from tests.fast_executor.corpus import Case, both_faces, fill, load_cases
+from tests.graphql.documents import document_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -108,7 +109,7 @@ APART: Final = {
 
 @pytest.mark.parametrize("texts", SHARED.values(), ids=SHARED)
 def test_documents_that_differ_in_literals_share_one(documents: Documents, texts: tuple[str, str]) -> None:
-    first, second = (documents.get(each).operation(None) for each in texts)
+    first, second = (document_of(documents, each).operation(None) for each in texts)
 
     assert first is not None
     assert first is second
@@ -118,11 +119,11 @@ def test_documents_that_differ_in_literals_share_one(documents: Documents, texts
 
 @pytest.mark.parametrize("texts", APART.values(), ids=APART)
 def test_documents_that_differ_in_more_are_apart(documents: Documents, texts: tuple[str, str]) -> None:
-    first, second = (documents.get(each).operation("A" if "query A" in each else None) for each in texts)
+    first, second = (document_of(documents, each).operation("A" if "query A" in each else None) for each in texts)
 
     assert first is not second
     assert len(documents.kept) == 2
-    assert documents.get(texts[0]).operation("A" if "query A" in texts[0] else None) is first
+    assert document_of(documents, texts[0]).operation("A" if "query A" in texts[0] else None) is first
 
 
 INVALID: Final = {
@@ -146,31 +147,31 @@ INVALID: Final = {
 @pytest.mark.parametrize("texts", INVALID.values(), ids=INVALID)
 def test_invalid_document_has_the_errors_that_it_has_alone(documents: Documents, texts: tuple[str, str]) -> None:
     valid, invalid = texts
-    documents.get(valid)
+    document_of(documents, valid)
 
     with pytest.raises(Refused) as refused:
-        documents.get(invalid)
+        document_of(documents, invalid)
     with pytest.raises(Refused) as alone:
-        Documents(_SCHEMA).get(invalid)
+        document_of(Documents(_SCHEMA), invalid)
 
     assert [each.formatted for each in refused.value.errors] == [each.formatted for each in alone.value.errors]
 
 
 def test_cached_document_is_gone_with_the_one_that_it_shares(documents: Documents) -> None:
     text, other = SHARED["strings"]
-    documents.get(text)
+    document_of(documents, text)
     documents.kept = LruCache(cache.KEPT)
 
     assert documents.cached(text) is None
-    documents.get(other)
+    document_of(documents, other)
     assert documents.cached(text) is None  # its literals are those of another document
-    assert documents.get(text).operation(None) is documents.get(other).operation(None)
+    assert document_of(documents, text).operation(None) is document_of(documents, other).operation(None)
 
 
 def test_many_literals_do_not_fill_the_cache(documents: Documents) -> None:
     documents.literals = LruCache(20_000)
     for n in range(100):
-        documents.get(f'{{ node(id: "thread_{n}") {{ id }} }}')
+        document_of(documents, f'{{ node(id: "thread_{n}") {{ id }} }}')
 
     assert len(documents.kept) == 1
     assert 0 < documents.literals.weight <= 20_000

@@ -10,11 +10,12 @@ from sqlalchemy import update
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 
-from gateway.observability.record import SCOPE
+from gateway.observability.record import SCOPE, no_observer, no_tracer
 from gateway.rest import render
 from gateway.store.engines.open import open_engines
 from gateway.store.schema.tables import threads
 from gateway.web.middleware import RequestMiddleware, normalize_path
+from gateway.web.origins import OriginPolicy
 from gateway.web.request import ENCODED_SLASH
 
 if TYPE_CHECKING:
@@ -119,7 +120,16 @@ def _enveloped(app: ASGIApp) -> RequestMiddleware:
     async def find(_request: Request) -> ASGIApp:
         return app
 
-    return RequestMiddleware(find, refuse=lambda _path, error: render.error(error), crashed=render.crash, lifespan=app)
+    return RequestMiddleware(
+        find,
+        refuse=lambda _path, error: render.error(error),
+        crashed=render.crash,
+        lifespan=app,
+        origin_policy=OriginPolicy(),
+        observer=no_observer,
+        tracer=no_tracer,
+        sockets={},
+    )
 
 
 async def _run(app: ASGIApp, scope: Scope) -> list[Message]:
@@ -202,7 +212,7 @@ async def test_events_other_than_requests_pass_unchanged() -> None:
     ],
 )
 def test_a_plain_path_has_no_slash_too_many(path: str, plain: str) -> None:
-    assert normalize_path(path) == plain
+    assert normalize_path(path, path.encode()) == plain
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from starlette.routing import Router
 
+from gateway.observability.record import no_observer, no_tracer
 from gateway.rest import render
 from gateway.web.middleware import RequestMiddleware
 from gateway.web.origins import OriginPolicy, Origins
@@ -61,6 +62,9 @@ async def test_a_page_of_an_allowed_origin_can_read_a_crash() -> None:
         crashed=render.crash,
         lifespan=Router(),
         origin_policy=policy,
+        observer=no_observer,
+        tracer=no_tracer,
+        sockets={},
     )
     transport = httpx.ASGITransport(enveloped)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:

@@ -86,8 +86,8 @@ class Document:
         self,
         schema: GraphQLSchema,
         node: DocumentNode,
-        without_plan: frozenset[str | None] = frozenset(),
-        shape: Shape | None = None,
+        without_plan: frozenset[str | None],
+        shape: Shape | None,
     ) -> None:
         self.shape = shape
         self._schema = schema
@@ -142,13 +142,6 @@ class Documents:
         document = self.kept.get(literals.common)
         is_same = document is not None and document.shape is not None and document.shape.identity is literals.shape
         return SharedDocument(document, literals) if document is not None and is_same else None
-
-    def get(self, text: str) -> Document | SharedDocument:
-        """Return the document of a text, from the cache or parsed.
-
-        Errors: Refused.
-        """
-        return self.cached(text) or self.load(text)
 
     def load(self, text: str) -> Document | SharedDocument:
         """Parse, measure and validate a text, and cache the result; documents that differ only in literals are shared.

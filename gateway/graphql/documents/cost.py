@@ -65,7 +65,7 @@ class Costs:
         schema: GraphQLSchema,
         document: DocumentNode,
         operation: OperationDefinitionNode,
-        literals: Iterable[str] = (),
+        literals: Iterable[str],
     ) -> None:
         self._schema = schema
         self._operation = operation

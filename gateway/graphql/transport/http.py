@@ -121,9 +121,14 @@ class GraphQLOverHttp:
             written.append(own)
         return [orjson.Fragment(each) for each in written]
 
-    async def _outcome(self, request: Request, who: Principal, parameters: Parameters) -> tuple[Stage, dict[str, Any]]:
+    async def _find(self, request: Request, who: Principal, parameters: Parameters) -> Operation:
         operation = await self._operations.find(parameters, who)
-        _check_method(request, operation)
+        if operation.is_mutation and request.method == "GET":
+            raise refusal(Stage.METHOD, "bad_request", "Mutations are sent by POST.", {"allow": "POST"})
+        return operation
+
+    async def _outcome(self, request: Request, who: Principal, parameters: Parameters) -> tuple[Stage, dict[str, Any]]:
+        operation = await self._find(request, who, parameters)
         if operation.is_subscription:
             message = f"Subscriptions are answered over WebSocket, or to clients that accept {EVENT_STREAM}."
             raise refusal(Stage.ACCEPT, "bad_request", message)
@@ -133,8 +138,7 @@ class GraphQLOverHttp:
 
     async def _stream(self, request: Request, who: Principal, parameters: Parameters) -> Answer | ASGIApp:
         """Answer with events; a browser that reconnects resumes after `Last-Event-ID`."""
-        operation = await self._operations.find(parameters, who)
-        _check_method(request, operation)
+        operation = await self._find(request, who, parameters)
         context = self._operations.context(who, _last_event_id(request))
         request_id = request.record.request_id
         if not operation.is_subscription:
@@ -179,11 +183,6 @@ def refuse_at_the_door(error: GatewayError) -> Answer:
     stage = Stage.HOST if isinstance(error, UnknownHost) else Stage.SITE
     body = {"errors": [as_graphql_error(error).formatted]}
     return _response(status_of(stage, JSON, by_draft=False), JSON, body)
-
-
-def _check_method(request: Request, operation: Operation) -> None:
-    if operation.is_mutation and request.method == "GET":
-        raise refusal(Stage.METHOD, "bad_request", "Mutations are sent by POST.", {"allow": "POST"})
 
 
 def _response(status: int, media_type: str, body: Any, headers: Mapping[str, str] | None = None) -> Answer:
