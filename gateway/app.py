@@ -227,7 +227,7 @@ def _lifespan(
 
     def cancel_read(task: asyncio.Task[Any]) -> None:
         rest.leave(task)
-        operations.leave(task)
+        operations.runner.leave(task)
 
     @asynccontextmanager
     async def lifespan(_app: Router) -> AsyncIterator[dict[str, Any]]:
@@ -241,7 +241,7 @@ def _lifespan(
                 }
             if runs is not None:
                 await runs.close()
-        await operations.close()
+        await operations.runner.close()
         await operations.authenticator.rate_limits.close()
         await store.close()
         if heard.tracing:

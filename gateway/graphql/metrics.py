@@ -40,7 +40,7 @@ def readings(store: Store, operations: Operations) -> list[Reading]:
         Reading(
             "gateway_operations",
             "GraphQL operations executed or subscribed to, by executor",
-            operations.executed,
+            operations.runner.executed,
             "way",
             is_counter=True,
         ),

@@ -85,13 +85,13 @@ async def operating(store: Store) -> AsyncIterator[Operations]:
     options = Options(max_cost=1_000_000, timeout_s=60)
     operations = Operations(build_schema()._schema, store, Hub(), options, Authenticator())  # noqa: SLF001
     yield operations
-    await operations.close()
+    await operations.runner.close()
 
 
 async def ask(operations: Operations, text: str, name: str | None = None, **variables: Any) -> Any:
     parameters = take_parameters({"query": text, "operationName": name, "variables": variables})
     found = await operations.find(parameters, ANONYMOUS)
-    ran = await operations.run(found, parameters, operations.context(ANONYMOUS))
+    ran = await operations.runner.run(found, parameters, operations.context(ANONYMOUS))
     assert not ran.result.errors
     return orjson.loads(orjson.dumps(ran.result.data))  # it is written already
 

@@ -65,7 +65,7 @@ async def test_all_events_are_the_same_in_both_executors(
             events, normal_events = [_formatted(*await take(each, 1)) for each in (by_plan, normally)]
             assert events == normal_events
 
-    assert operations.executed() == {"compiled": 1, "normal": 1}
+    assert operations.runner.executed() == {"compiled": 1, "normal": 1}
     await by_plan.aclose()
     await normally.aclose()
 
@@ -76,7 +76,7 @@ async def _followed(
     parameters = Parameters(text, None, {"id": thread_id}, None, {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "COMPILES", compiled)
-        found: Any = await operations.subscribe(
+        found: Any = await operations.runner.subscribe(
             await operations.find(parameters, who), parameters, operations.context(who)
         )
     assert isinstance(found, EventResults), found

@@ -58,7 +58,7 @@ async def answers_to(
 async def _subscribed(operations: Operations, who: Principal, name: str, variables: dict[str, Any]) -> EventResults:
     parameters = Parameters(FOLLOW, None, variables, name, {})
     operation = await operations.find(parameters, who)
-    found: Any = await operations.subscribe(operation, parameters, operations.context(who))
+    found: Any = await operations.runner.subscribe(operation, parameters, operations.context(who))
     assert isinstance(found, EventResults), found
     return found
 

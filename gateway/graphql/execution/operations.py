@@ -1,4 +1,4 @@
-"""The operations of one server, for all transports: find an operation, then run it or subscribe to it.
+"""The operations of one server, for all transports: find the one of a request, which the runner then runs.
 
 Must not be here: media types, statuses, frames (`transport`).
 """
@@ -6,7 +6,7 @@ Must not be here: media types, statuses, frames (`transport`).
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gateway.domain.principal import READ
 from gateway.errors import TooManyRequests
@@ -16,26 +16,23 @@ from gateway.graphql.documents.persisted import Persisted
 from gateway.graphql.execution.runner import Runner, rate_limited
 from gateway.graphql.refusal import Refused, Stage, refusal
 from gateway.graphql.schema.build import without_introspection
-from gateway.observability.record import current, span
+from gateway.observability.record import current
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    from graphql import ExecutionResult, GraphQLSchema
+    from graphql import GraphQLSchema
 
     from gateway.auth.authenticator import Authenticator
     from gateway.core import Store
     from gateway.domain.principal import Principal, Scope
     from gateway.events.hub import Hub
     from gateway.graphql.documents.cache import Document, Operation, SharedDocument
-    from gateway.graphql.execution.runner import Outcome, Results
     from gateway.graphql.options import Options
     from gateway.graphql.parameters import Parameters
     from gateway.runs.service import Runs
 
 
 class Operations:
-    """The schema with the store, the event hub and the document caches."""
+    """What transports need of a server: its documents, what operations read, and `runner`, which runs them."""
 
     def __init__(
         self,
@@ -54,7 +51,7 @@ class Operations:
         self.hub = hub
         self._persisted = Persisted(options.trusted)
         self.documents = Documents(schema, introspection=options.introspection, suggestions=options.suggestions)
-        self._runner = Runner(schema if options.introspection else without_introspection(schema), options)
+        self.runner = Runner(schema if options.introspection else without_introspection(schema), options)
 
     def context(self, who: Principal, resume_after: str | None = None) -> Context:
         """Make the context of an operation that the current task runs."""
@@ -64,7 +61,7 @@ class Operations:
         """Find the operation of a request, and charge one unit of the caller's rate limit.
 
         Parsing and validating a new document is expensive, so a read is charged before it, and refunded if the
-        operation is a mutation, which is charged as a write. `run` charges the rest of the cost.
+        operation is a mutation, which is charged as a write. `Runner.run` charges the rest of the cost.
         Errors: Refused.
         """
         try:
@@ -98,35 +95,6 @@ class Operations:
                 await counting
             except TooManyRequests as error:
                 raise rate_limited(error) from None
-
-    def run(self, operation: Operation, parameters: Parameters, context: Context) -> Awaitable[Outcome]:
-        """Execute a query or mutation.
-
-        Errors: Refused, when awaited.
-        """
-        return self._runner.run(operation, parameters, context)
-
-    def leave(self, task: asyncio.Task[Any]) -> None:
-        """Cancel the query that a task executes, if any."""
-        self._runner.leave(task)
-
-    async def subscribe(
-        self, operation: Operation, parameters: Parameters, context: Context
-    ) -> Results | ExecutionResult:
-        """Start a subscription; returns its results, or one result with the error that prevents it.
-
-        Errors: Refused; Unavailable, also from the results.
-        """
-        with span("graphql.subscribe"):
-            return await self._runner.subscribe(operation, parameters, context)
-
-    def executed(self) -> dict[str, float]:
-        """Return the number of executed operations, by executor."""
-        return {"compiled": self._runner.compiled, "normal": self._runner.normal}
-
-    async def close(self) -> None:
-        """Wait for operations that were cancelled at their deadline."""
-        await self._runner.close()
 
 
 def _named(document: Document | SharedDocument, parameters: Parameters) -> Operation:

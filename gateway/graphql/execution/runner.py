@@ -74,7 +74,7 @@ class Runner:
         self._options = options
         self._reads, self._writes = Deadlines(), Deadlines()
         self._cancelled: set[asyncio.Future[Any]] = set()
-        self.compiled = self.normal = 0  # number of operations, by executor
+        self._compiled = self._normal = 0  # number of operations, by executor
 
     async def run(self, operation: Operation, parameters: Parameters, context: Context) -> Outcome:
         """Execute a query or mutation.
@@ -139,6 +139,12 @@ class Runner:
         Errors: Refused, before the execution; Unavailable, here or from the results, if the database is unavailable.
         As an error in a result it would look like an event, or like a permanent error at the start.
         """
+        with span("graphql.subscribe"):
+            return await self._subscribe(operation, parameters, context)
+
+    async def _subscribe(
+        self, operation: Operation, parameters: Parameters, context: Context
+    ) -> Results | ExecutionResult:
         check_variables(parameters.variables)
         plan = self._plan_of(operation)
         executor = self._executor(operation, parameters, context)
@@ -211,9 +217,9 @@ class Runner:
         if operation.plan is None and COMPILES:
             operation.plan = self._compile(operation)
         if COMPILES and isinstance(operation.plan, Plan):
-            self.compiled += 1
+            self._compiled += 1
             return operation.plan
-        self.normal += 1
+        self._normal += 1
         return None
 
     def _compile(self, operation: Operation) -> Plan | Unsupported:
@@ -270,8 +276,12 @@ class Runner:
         if not task.cancelled():
             task.exception()  # retrieved, so that asyncio does not log it
 
+    def executed(self) -> dict[str, float]:
+        """Return the number of executed operations, by executor."""
+        return {"compiled": self._compiled, "normal": self._normal}
+
     async def close(self) -> None:
-        """Wait for cancelled operations to end."""
+        """Wait for operations that were cancelled at their deadline."""
         await asyncio.gather(*self._cancelled, return_exceptions=True)
 
 

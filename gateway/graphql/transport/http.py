@@ -133,19 +133,19 @@ class GraphQLOverHttp:
             message = f"Subscriptions are answered over WebSocket, or to clients that accept {EVENT_STREAM}."
             raise refusal(Stage.ACCEPT, "bad_request", message)
         context = self._operations.context(who)
-        outcome = await self._operations.run(operation, parameters, context)
+        outcome = await self._operations.runner.run(operation, parameters, context)
         return (Stage.PARTLY if outcome.result.errors else Stage.DONE), self._body(request, outcome)
 
     async def _stream(self, request: Request, who: Principal, parameters: Parameters) -> Answer | ASGIApp:
         """Answer with events; a browser that reconnects resumes after `Last-Event-ID`."""
         operation = await self._find(request, who, parameters)
         context = self._operations.context(who, _last_event_id(request))
-        request_id = request.record.request_id
+        request_id, runner = request.record.request_id, self._operations.runner
         if not operation.is_subscription:
-            found: Results | ExecutionResult = (await self._operations.run(operation, parameters, context)).result
+            found: Results | ExecutionResult = (await runner.run(operation, parameters, context)).result
         else:
             try:
-                found = await self._operations.subscribe(operation, parameters, context)
+                found = await runner.subscribe(operation, parameters, context)
             except Unavailable:
                 return interrupted(request_id)
         return stream(found, context, request_id)

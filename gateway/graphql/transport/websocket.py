@@ -353,10 +353,10 @@ class Connection:
         try:
             operation = await self._operations.find(parameters, self._principal)
             if operation.is_subscription:
-                results = await self._operations.subscribe(operation, parameters, context)
+                results = await self._operations.runner.subscribe(operation, parameters, context)
             else:
                 with self._uncancelled() if operation.is_mutation else nullcontext():
-                    results = single_result((await self._operations.run(operation, parameters, context)).result)
+                    results = single_result((await self._operations.runner.run(operation, parameters, context)).result)
         except Refused as refused:
             record.status = status_of(refused.stage, GRAPHQL_RESPONSE, by_draft=self._operations.options.by_draft)
             await self._refuse(operation_id, refused.errors)
