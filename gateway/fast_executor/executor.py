@@ -73,13 +73,13 @@ class CompiledExecutor(MeteredExecutor):
         grouped_field_set: dict[str, FieldDetailsList],
         position_context: Any,  # noqa: ARG002  (nothing is deferred)
     ) -> Any:
-        """Execute fields in parallel, each by its step if it has one."""
+        """Execute fields in parallel."""
         results: dict[str, Any] = {}
         pending: list[str] = []
         try:
-            for key, details, step in self.selection.entries(parent_type, grouped_field_set):
+            for key, details in grouped_field_set.items():
                 own_path = new_tuple(Path, (path, key, parent_type.name))
-                result = self._field(step, parent_type, source_value, details, own_path)
+                result = self.execute_field(parent_type, source_value, details, own_path, None)
                 if result is Undefined:
                     continue
                 results[key] = result
@@ -107,19 +107,8 @@ class CompiledExecutor(MeteredExecutor):
         path: Path,
         position_context: Any,  # noqa: ARG002  (nothing is deferred)
     ) -> Any:
-        """Execute one of several root fields of a mutation."""
-        step = self.selection.step(parent_type, field_details_list)
-        return self._field(step, parent_type, source, field_details_list, path)
-
-    def _field(
-        self,
-        step: Step | None,
-        parent_type: GraphQLObjectType,
-        source: Any,
-        details: FieldDetailsList,
-        path: Path,
-    ) -> Any:
-        """Resolve a field by its step, or leave it to graphql-core."""
+        """Execute a field by its step, if it has one."""
+        details, step = field_details_list, self.selection.step(parent_type, field_details_list)
         if step is not None:
             try:
                 result = step.resolve(self, source)

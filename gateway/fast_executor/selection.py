@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from gateway.fast_executor.readers import Read
 
     Resolve = Callable[[Executor[Any], Any], Any]
-    Entry = tuple[str, list[FieldDetails], "Step | None"]
 
 FieldDetailsList = list[FieldDetails]
 
@@ -62,15 +61,6 @@ class Selection:
         # By the identity of lists, which graphql-core's cache and `root_fields` keep alive.
         self._cache: dict[tuple[int, int, bool], tuple[Generated, Columns | None] | None] = {}
         self._steps: dict[int, Step | None] = {}
-        self._entries: dict[int, list[Entry]] = {}
-
-    def entries(self, parent_type: GraphQLObjectType, fields: dict[str, FieldDetailsList]) -> list[Entry]:
-        """List the selected fields of an object, each with its response key and its step."""
-        key = id(fields)
-        if key not in self._entries:
-            found = [(name, details, self.step(parent_type, details)) for name, details in fields.items()]
-            self._entries[key] = found
-        return self._entries[key]
 
     def step(self, parent_type: GraphQLObjectType, details: FieldDetailsList) -> Step | None:
         """Find the step of a field."""
