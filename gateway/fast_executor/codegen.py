@@ -41,7 +41,7 @@ from gateway.fast_executor.hints import (
 )
 from gateway.fast_executor.json_readers import JsonReader, ReaderContext, after_first
 from gateway.fast_executor.meter import LONG, Meter
-from gateway.fast_executor.pieces import Piece, as_bytes, joined
+from gateway.fast_executor.pieces import Piece, as_bytes
 from gateway.fast_executor.readers import INVALID, Bailout, NeedsExecutor, ObjectCheck, leaf_reader
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class _Function(SourceWriter):
         self._readers = readers
         self._read = read
         self._takes_rows = takes_rows
-        self._out = ""  # the variable with the pieces of a list of objects, including nested lists
+        self._out = ""  # the variable with the pieces of an object or list that has blocks, including nested ones
         self._pieces: list[Piece] = []  # pieces not yet added to it
         self._checked: dict[str, type] = {}  # the classes of variables whose class was checked
 
@@ -133,8 +133,7 @@ class _Function(SourceWriter):
         self.bail_out_if(f"type({source}) is not list and type({source}) is not tuple")
         own = self._classes_of(kind.of_type) if is_non_null_type(kind) else []
         if len(own) == 1:
-            write = partial(self._json_list, kind.of_type, details, source, own[0], {})
-            return self.assign(f"Fragment({self._json_text(write)})")
+            return self._json(partial(self._write_list, kind.of_type, details, source, own[0], {}))
         is_counted = is_non_null_type(kind) and is_composite_type(kind.of_type)
         begun = self._begun(source) if is_counted else f"meter.iterate({source})"
         result, item = self.assign("[]"), self.name()
@@ -142,21 +141,26 @@ class _Function(SourceWriter):
             self.line(f"{result}.append({self._value(kind, details, item)})")
         return result
 
-    def _json_text(self, write: Callable[[], None]) -> str:
-        """Generate a list of objects as JSON: with a dict per object, a page of 100 costs a twentieth more.
+    def _json(self, write: Callable[[], None]) -> str:
+        """Generate a value that is written as JSON: with a dict per object, a page of 100 costs a seventh more."""
+        return self.assign(f"Fragment({self._json_text(write)})")
 
-        All pieces of all items, and of lists within, are joined once, at the end.
-        """
+    def _json_text(self, write: Callable[[], None]) -> str:
+        """Generate an object or a list of objects as JSON, whose pieces are joined once, at the end."""
         outside = self._out, self._pieces
-        before, self._out, self._pieces = self.assign("meter.bytes"), self.assign("[]"), []
+        self._out, self._pieces = "", []
+        before = self.assign("meter.bytes")
         write()
-        self._flush()
-        text = self.assign(f"b''.join({self._out})")
+        if self._out:
+            self._flush()
+        text = self.assign(f"b''.join({self._out or f'({as_bytes(self._pieces)},)'})")
         self._out, self._pieces = outside
         self.line(f"if len({text}) > {LONG}: meter.replace_text({before}, {text})")
         return text
 
     def _flush(self) -> None:
+        """Write the pieces so far into a list, before a block is written; there always are some in front of it."""
+        self._out = self._out or self.assign("[]")
         if self._pieces:
             self.line(f"{self._out} += ({as_bytes(self._pieces)},)")
             self._pieces = []
@@ -167,7 +171,7 @@ class _Function(SourceWriter):
     def _write_bytes(self, expression: str) -> None:
         self._pieces.append(Piece(expression, is_bytes=True))
 
-    def _json_list(
+    def _write_list(
         self,
         kind: GraphQLObjectType,
         details: FieldDetailsList,
@@ -184,7 +188,7 @@ class _Function(SourceWriter):
         with self.block(f"for {item} in {self._begun(source)}:"):
             of_item = Source(item, own, self._read, is_row=True) if are_rows else self._exactly(own, item)
             self._write_bytes(comma)
-            self._json_object(kind, details, of_item, hints)
+            self._write_object(kind, details, of_item, hints)
             self._flush()
             self.line(f"{comma} = b','")
         self._write("]")
@@ -194,7 +198,7 @@ class _Function(SourceWriter):
         self.line(f"meter.objects += len({source})")
         return f"{source} if meter.objects <= meter.unchecked else meter.begin({source})"
 
-    def _json_object(
+    def _write_object(
         self,
         kind: GraphQLObjectType,
         details: FieldDetailsList,
@@ -204,48 +208,70 @@ class _Function(SourceWriter):
         """Write an object."""
         separator = "{{"
         for key, selected in self._readers.collect(kind, details).items():
-            self._write(f'{separator}"{key}":')
-            self._json_field(kind, selected, source, hints.get(selected[0].node.name.value))
+            name = selected[0].node.name.value
+            # An alias is a value, so that documents which differ in it share their code.
+            written = key if key == name else f"{{{self.constant(key)}}}"
+            self._write(f'{separator}"{written}":')
+            self._write_field(kind, selected, source, hints.get(name))
             separator = ","
         self._write("}}" if separator == "," else "{{}}")
 
-    def _json_field(
+    def _write_field(
         self, kind: GraphQLObjectType, selected: FieldDetailsList, source: Source, own: Serialized | Self | None
     ) -> None:
+        """Write the value of a field.
+
+        Errors: NeedsExecutor, if it has no hint.
+        """
+        self._readers.count_fields()
         name = selected[0].node.name.value
+        if name == "__typename":
+            return self._write(f'"{kind.name}"')
         definition, hint = kind.fields.get(name), own or self._readers.hints.fields.get((kind.name, name))
         if definition is None:
-            return self._write_bytes(f"dumps({self._field(kind, selected, source, own)})")
-        self._readers.count_fields()
-        is_required = is_non_null_type(definition.type)
-        inner = get_nullable_type(definition.type)
-        if isinstance(hint, Self | Attribute) and is_required:
-            classes = self._classes_of(inner)
-            if isinstance(hint, Self) and classes == [source.own]:
-                return self._json_object(inner, selected, source, {})
-            if len(classes) == 1:
-                value = source.name if isinstance(hint, Self) else self.assign(source.attribute(hint.name))
-                return self._json_object(inner, selected, self._exactly(classes[0], value), {})
-        if isinstance(hint, Attribute) and is_required and inner in _AS_TEXT:
-            value = self._leaf(inner, self.assign(source.attribute(hint.name)))
-            return self._write(f"{{{self.assign(_AS_TEXT[inner].format(value))}}}")
+            raise NeedsExecutor
+        if isinstance(hint, Self):
+            return self._write_self(definition.type, selected, source)
+        if isinstance(hint, Attribute):
+            return self._write_value(definition.type, selected, self.assign(source.attribute(hint.name)))
+        if isinstance(hint, Serialized):
+            return self._write_serialized(hint, source, may_be_null=not is_non_null_type(definition.type))
         if isinstance(hint, Parsed):
             return self._pieces.extend(self._parsed(hint, definition.type, selected, source))
         if isinstance(hint, Resolver):
-            return self._json_resolved(hint, definition.type, selected, source)
-        if isinstance(hint, Serialized) and (hint.plain or hint.serialize is orjson.Fragment):
-            return self._json_serialized(hint, source, may_be_null=not is_required)
-        return self._write_bytes(f"dumps({self._field(kind, selected, source, own)})")
+            return self._write_resolved(hint, definition.type, selected, source)
+        raise NeedsExecutor
 
-    def _json_serialized(self, hint: Serialized, source: Source, *, may_be_null: bool) -> None:
-        value = self._cached(source, hint.name)
-        text = value if hint.serialize in (None, orjson.Fragment) else self._call(hint.serialize, value)
+    def _write_self(self, kind: Any, selected: FieldDetailsList, source: Source) -> None:
+        if is_non_null_type(kind) and self._classes_of(kind.of_type) == [source.own]:
+            return self._write_object(kind.of_type, selected, source, {})
+        if source.is_row:  # a row has no class to check
+            self._read.is_known = False
+        return self._write_value(kind, selected, source.name)
+
+    def _write_value(self, kind: Any, selected: FieldDetailsList, value: str) -> None:
+        """Write a value of the schema."""
+        inner = get_nullable_type(kind)
+        if is_non_null_type(kind):
+            classes = self._classes_of(inner)
+            if len(classes) == 1:
+                return self._write_object(inner, selected, self._exactly(classes[0], value), {})
+            if inner in _AS_TEXT:
+                return self._write(f"{{{self.assign(_AS_TEXT[inner].format(self._leaf(inner, value)))}}}")
+        return self._write_bytes(f"dumps({self._value(kind, selected, value)})")
+
+    def _write_serialized(self, hint: Serialized, source: Source, *, may_be_null: bool) -> None:
+        value, is_json = self._cached(source, hint.name), hint.serialize is orjson.Fragment
+        text = value if hint.serialize is None or is_json else self._call(hint.serialize, value)
+        if not hint.plain and not is_json:
+            if may_be_null and text != value:
+                text = f"None if {value} is None else {text}"
+            return self._write_bytes(f"dumps({text})")
         quote = '"' if hint.plain else ""
         if may_be_null:
             either = self.assign(f"'null' if {value} is None else '{quote}' + {text} + '{quote}'")
-            self._write(f"{{{either}}}")
-        else:
-            self._write(f"{quote}{{{text if text == value else self.assign(text)}}}{quote}")
+            return self._write(f"{{{either}}}")
+        return self._write(f"{quote}{{{text if text == value else self.assign(text)}}}{quote}")
 
     def _classes_of(self, kind: Any) -> list[type]:
         return self._readers.hints.classes_of(kind.name) if is_object_type(kind) else []
@@ -260,7 +286,7 @@ class _Function(SourceWriter):
         return source
 
     def _object(self, kind: GraphQLObjectType, details: FieldDetailsList, source: str) -> str:
-        return self._fields(kind, details, self._checked_object(kind, source), {})
+        return self._json(partial(self._write_object, kind, details, self._checked_object(kind, source), {}))
 
     def _checked_object(self, kind: GraphQLObjectType, source: str) -> Source:
         own = self._readers.hints.classes_of(kind.name)
@@ -278,43 +304,23 @@ class _Function(SourceWriter):
             self._checked[source] = own
         return Source(source, own, self._read)
 
-    def _fields(
-        self,
-        kind: GraphQLObjectType,
-        details: FieldDetailsList,
-        source: Source,
-        hints: Mapping[str, Serialized | Self],
-    ) -> str:
-        pairs = []
-        for key, selected in self._readers.collect(kind, details).items():
-            name = selected[0].node.name.value
-            # An alias is a value, so that documents which differ in it share their code.
-            own = repr(key) if key == name else self.constant(key)
-            pairs.append(f"{own}: {self._field(kind, selected, source, hints.get(name))}")
-        return self.assign(f"{{{', '.join(pairs)}}}")
-
-    def _resolved(self, hint: Resolver, kind: Any, selected: FieldDetailsList, source: Source) -> str:
-        """Generate the read of the parts of a resolver's result that are known without a call."""
+    def _write_resolved(self, hint: Resolver, kind: Any, selected: FieldDetailsList, source: Source) -> None:
+        """Write the parts of a resolver's result that are known without a call."""
         if self._selects_parts(hint, kind, selected):
-            return self._fields(kind.of_type, selected, source, hint.parts)
-        return self._preloaded_value(self._preloaded_of(hint), kind, selected, source)
-
-    def _json_resolved(self, hint: Resolver, kind: Any, selected: FieldDetailsList, source: Source) -> None:
-        """Write the same as JSON."""
-        if self._selects_parts(hint, kind, selected):
-            return self._json_object(kind.of_type, selected, source, hint.parts)
+            return self._write_object(kind.of_type, selected, source, hint.parts)
         preloaded = self._preloaded_of(hint)
-        if _is_list(preloaded, kind):
-            return self._preloaded_list(preloaded, kind, selected, source)
-        own = get_nullable_type(kind)
-        if preloaded.of is not None or not is_object_type(own):
-            return self._write_bytes(f"dumps({self._preloaded_value(preloaded, kind, selected, source)})")
-        value = self._preloaded(preloaded, source)
+        if preloaded.of is not None and is_list_type(get_nullable_type(kind)):
+            return self._write_preloaded_list(preloaded, kind, selected, source)
+        own, value = get_nullable_type(kind), self._preloaded(preloaded, source)
+        if preloaded.of is not None:
+            return self._write_object(own, selected, self._exactly(preloaded.of, value), preloaded.fields)
+        if not is_object_type(own):
+            return self._write_bytes(f"dumps({self._value(kind, selected, value)})")
         if is_non_null_type(kind):
-            return self._json_object(own, selected, self._checked_object(own, value), {})
+            return self._write_object(own, selected, self._checked_object(own, value), {})
         self._flush()
         with self.block(f"if {value} is not None:"):
-            self._json_object(own, selected, self._checked_object(own, value), {})
+            self._write_object(own, selected, self._checked_object(own, value), {})
             self._flush()
         self.line(f"else: {self._out}.append(b'null')")
         return None
@@ -330,33 +336,23 @@ class _Function(SourceWriter):
         fields = self._readers.collect(kind.of_type, selected).values()
         return all(each[0].node.name.value in (*hint.parts, "__typename") for each in fields)
 
-    def _preloaded_value(self, preloaded: Preloaded, kind: Any, details: FieldDetailsList, source: Source) -> str:
-        """Generate the read of a preloaded value instead of a call of its resolver."""
-        if _is_list(preloaded, kind):
-            write = partial(self._preloaded_list, preloaded, kind, details, source)
-            return self.assign(f"Fragment({self._json_text(write)})")
-        value = self._preloaded(preloaded, source)
-        if preloaded.of is None:
-            return self._value(kind, details, value)
-        return self._fields(get_named_type(kind), details, self._exactly(preloaded.of, value), preloaded.fields)
-
     def _preloaded(self, preloaded: Preloaded, source: Source) -> str:
         value = self.assign(f"{source.name}.{preloaded.name}")  # no column
         if not preloaded.prefetched:  # otherwise the attribute is missing where the resolver has to be called
             self.bail_out_if(f"{value} is None")
         return value
 
-    def _preloaded_list(self, preloaded: Preloaded, kind: Any, details: FieldDetailsList, source: Source) -> None:
+    def _write_preloaded_list(self, preloaded: Preloaded, kind: Any, details: FieldDetailsList, source: Source) -> None:
         """Write preloaded rows, if there may be any, or the list that they replace."""
         own, of, readers = get_named_type(kind), preloaded.of, self._readers
         assert of is not None  # noqa: S101  (a list has a class)
         if preloaded.rows is None or not self._takes_rows:
-            return self._json_list(own, details, self._preloaded(preloaded, source), of, preloaded.fields)
+            return self._write_list(own, details, self._preloaded(preloaded, source), of, preloaded.fields)
         left, prefetched = readers.fields_left, readers.prefetched
         found = self.assign(f"{source.name}.{preloaded.rows}")
         self._flush()
         with self.block(f"if {found} is not None:"):
-            self._json_list(own, details, found, of, preloaded.fields, are_rows=True)
+            self._write_list(own, details, found, of, preloaded.fields, are_rows=True)
             self._flush()
         count = left - readers.fields_left
         readers.count_fields(count)
@@ -364,7 +360,7 @@ class _Function(SourceWriter):
         def generate() -> Read:
             readers.fields_left, readers.prefetched = readers.fields_left + count, prefetched
             function = _Function(readers, ColumnsRead())
-            write = partial(function._json_list, own, details, "source", of, preloaded.fields)
+            write = partial(function._write_list, own, details, "source", of, preloaded.fields)
             return function._whole(function._json_text(write)).read
 
         with self.block("else:"):
@@ -384,37 +380,6 @@ class _Function(SourceWriter):
         if not by_class:
             raise NeedsExecutor
         return self.assign(f"{self.constant(by_class)}[type({source})]({source}, meter)")
-
-    def _field(
-        self, kind: GraphQLObjectType, selected: FieldDetailsList, source: Source, own: Serialized | Self | None
-    ) -> str:
-        self._readers.count_fields()
-        name = selected[0].node.name.value
-        if name == "__typename":
-            return repr(kind.name)
-        definition, hint = kind.fields.get(name), own or self._readers.hints.fields.get((kind.name, name))
-        if definition is None:
-            raise NeedsExecutor
-        if isinstance(hint, Self):
-            if source.is_row:  # a row has no class to check
-                self._read.is_known = False
-            return self._value(definition.type, selected, source.name)
-        if isinstance(hint, Attribute):
-            return self._value(definition.type, selected, self.assign(source.attribute(hint.name)))
-        if isinstance(hint, Serialized):
-            return self._serialized(hint, source, may_be_null=not is_non_null_type(definition.type))
-        if isinstance(hint, Resolver):
-            return self._resolved(hint, definition.type, selected, source)
-        if isinstance(hint, Parsed):
-            return self.assign(f"Fragment({joined(self._parsed(hint, definition.type, selected, source))})")
-        raise NeedsExecutor
-
-    def _serialized(self, hint: Serialized, source: Source, *, may_be_null: bool) -> str:
-        value = self._cached(source, hint.name)
-        if hint.serialize is None:
-            return value
-        write = self._call(hint.serialize, value)
-        return self.assign(f"None if {value} is None else {write}" if may_be_null else write)
 
     def _call(self, serialize: Callable[[Any], Any], value: str) -> str:
         """Generate the call of a function; a dict's lookup becomes a subscript, which is faster."""
@@ -460,7 +425,3 @@ class _Function(SourceWriter):
                 return block[expression]
         value = self.variables[-1][expression] = self.assign(expression)
         return value
-
-
-def _is_list(preloaded: Preloaded, kind: Any) -> bool:
-    return preloaded.of is not None and is_list_type(get_nullable_type(kind))

@@ -17,12 +17,6 @@ class Piece(NamedTuple):
     is_bytes: bool = False
 
 
-def joined(pieces: list[Piece]) -> str:
-    """Generate an expression that joins pieces of JSON."""
-    text = as_bytes(pieces)
-    return text if len({piece.is_bytes for piece in pieces}) == 1 and not pieces[0].is_bytes else f"b''.join(({text},))"
-
-
 def as_bytes(pieces: list[Piece]) -> str:
     """Generate pieces of JSON as a comma-separated list of bytes; adjacent texts become one string."""
     groups = [

@@ -59,7 +59,7 @@ class Plan:
     def execute(
         self, variables: VariableValues, context_value: Any = None, root_value: Any = None, meter: Meter | None = None
     ) -> ExecutionResult | Awaitable[ExecutionResult]:
-        """Execute the operation; the result equals that of graphql-core, but JSON that is stored stays text.
+        """Execute the operation; the result equals that of graphql-core, but objects may be JSON (`orjson.Fragment`).
 
         A subscription is executed for one event, the root value (GraphQL, 6.2.3.2, "ExecuteSubscriptionEvent").
         """

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
+import orjson
 from graphql import (
     GraphQLBoolean,
     GraphQLFloat,
@@ -19,7 +20,6 @@ from graphql import (
     GraphQLInt,
     GraphQLString,
     Undefined,
-    is_enum_type,
 )
 from graphql.pyutils import is_awaitable as may_be_awaited
 
@@ -35,7 +35,8 @@ Read = Callable[[Any, Meter], Any]
 new_tuple = tuple.__new__  # the constructors of graphql-core's tuples take three times as long
 
 _CACHED: Final = 100  # classes or values of one position
-PLAIN: Final = frozenset({str, int, float, bool, type(None), dict, list, tuple, bytes})  # never awaitable
+# Never awaitable.
+PLAIN: Final = frozenset({str, int, float, bool, type(None), dict, list, tuple, bytes, orjson.Fragment})
 # Leaves that are serialized unchanged, with the condition that a value is invalid. Source: GraphQL, "Int".
 INVALID: Final = {
     GraphQLString: "type({0}) is not str",
@@ -90,29 +91,13 @@ def leaf_reader(kind: Any) -> Leaf:
     """Make the function that serializes a leaf which its class alone does not determine."""
     if kind is GraphQLFloat:
         return _float
-    return _enum(kind) if is_enum_type(kind) else _scalar(kind)
+    return _scalar(kind)
 
 
 def _float(value: Any) -> float:
     if type(value) is not float or not math.isfinite(value):
         raise Bailout
     return value
-
-
-def _enum(kind: Any) -> Leaf:
-    names: dict[tuple[type, Any], Any] = {}  # an entry for each value and class
-    serialize = _scalar(kind)
-
-    def read(value: Any) -> Any:
-        key = (type(value), value)
-        if key not in names:
-            name = serialize(value)
-            if len(names) == _CACHED:
-                return name
-            names[key] = name
-        return names[key]
-
-    return read
 
 
 def _scalar(kind: Any) -> Leaf:
