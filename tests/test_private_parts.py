@@ -57,6 +57,7 @@ MODULES: Final = {
     "strawberry.utils.str_converters": {"to_camel_case"},
     "uvicorn.protocols.http.flow_control": {"HIGH_WATER_LIMIT", "FlowControl"},
     "uvicorn.protocols.http.httptools_impl": {"HttpToolsProtocol"},
+    "uvicorn.protocols.utils": {"ClientDisconnected"},
     "uvicorn.protocols.websockets.websockets_sansio_impl": {"WebSocketsSansIOProtocol"},
 }
 _UNDOCUMENTED: Final = re.compile(

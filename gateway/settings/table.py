@@ -149,7 +149,7 @@ class Settings:
     jwt_jwks_url: str = _authentication(
         "", values.JWKS, "Public keys that verify end users' tokens (JWT): URL or file of a JWKS.", secret=True
     )
-    jwt_secret: str = _authentication.secret("Shared secret that verifies end users' tokens (HS256).")
+    jwt_secret: str = _authentication.secret("Shared secret that verifies end users' tokens (HS256, HS384 or HS512).")
     jwt_secret_old: str = _authentication.secret(
         "Previous shared secret; tokens signed with it are still accepted during a rotation."
     )
