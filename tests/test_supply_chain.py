@@ -51,7 +51,7 @@ def test_every_requirement_is_pinned_to_an_allowed_release() -> None:
 
     for requirement in map(Requirement, [*(requires("threads-gateway") or ()), *builds]):
         if str(requirement.marker) == 'extra == "bench"':
-            continue  # what draws pictures is a third of an installation, and nothing in CI draws
+            continue  # what draws pictures is a fifth of an installation, and CI draws nothing
         pin, _ = known[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(pin), requirement
 
