@@ -3,11 +3,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from gateway.domain import ids
-from gateway.errors import InvalidRequest, NotFound
+from gateway.errors import InvalidRequest, excerpt, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,13 +73,14 @@ def test_a_thread_id_is_not_a_message_id() -> None:
 
 @pytest.mark.parametrize(("prefix", "parse"), PARSERS)
 @given(text=st.text())
+@example(text="0" * 200)
 def test_any_text_without_the_prefix_is_refused(prefix: str, parse: Callable[[str], str], text: str) -> None:
     assume(not text.startswith(prefix))
 
     with pytest.raises(InvalidRequest) as refused:
         parse(text)
 
-    assert f"'{text}'. Expected an ID that begins with '{prefix}'." in refused.value.message
+    assert f"'{excerpt(text)}'. Expected an ID that begins with '{prefix}'." in refused.value.message
 
 
 @pytest.mark.parametrize(("prefix", "parse"), PARSERS)
