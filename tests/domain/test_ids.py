@@ -7,7 +7,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from gateway.domain import ids
-from gateway.errors import InvalidRequest, excerpt, NotFound
+from gateway.errors import InvalidRequest, NotFound, excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
