@@ -283,6 +283,17 @@ def test_a_damaged_list_of_tables_loses_nothing(with_runs: Path, which: int, fil
     assert done.stderr.startswith("The list of tables is damaged; they were found by their pages")
 
 
+@pytest.mark.parametrize("name", [b"failed_\xfft", b"failed-at", b"FAILED_AT", b"failed_bt"])
+def test_a_column_with_a_damaged_name_loses_nothing(with_runs: Path, name: bytes) -> None:
+    whole = give(f"sqlite:///{with_runs}")
+    damage(with_runs, 0, with_runs.read_bytes().replace(b"failed_at", name))
+
+    done = salvaged(with_runs)
+
+    assert (done.exit_code, done.stdout_bytes) == (1, whole)
+    assert done.stderr.startswith("The list of tables is damaged; they were found by their pages")
+
+
 def test_without_list_and_root_the_parts_of_a_table_are_found(with_runs: Path) -> None:
     whole = give(f"sqlite:///{with_runs}")
     root, _ = pages_of(with_runs, "messages")

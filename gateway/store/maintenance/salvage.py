@@ -130,11 +130,15 @@ def _fault_of_list(file: Path, out: sqlite3.Connection) -> str | None:
     try:
         with closing(_reading(file)) as source:
             source.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            missing = [each.name for each in _TAKEN if not source.execute(f"PRAGMA table_info({each.name})").fetchone()]
-            is_whole = not missing or source.execute(version).fetchone() != out.execute(version).fetchone()
+            other = [each.name for each in _TAKEN if _columns(source, each.name) != _columns(out, each.name)]
+            is_whole = not other or source.execute(version).fetchone() != out.execute(version).fetchone()
     except sqlite3.Error as error:
         return str(error)
-    return None if is_whole else f"there is no table {missing[0]}"
+    return None if is_whole else f"the columns of {other[0]} are not those of its version"
+
+
+def _columns(opened: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:
+    return opened.execute(f"PRAGMA table_info({table})").fetchall()
 
 
 def _count_fitting(source: sqlite3.Connection, table: str, part: str, most: int) -> int:
