@@ -34,7 +34,9 @@ _WIDTHS: Final = bytes.maketrans(
 )
 NOT_JSON: Final = "invalid_json"  # the code of what is no JSON at all
 LONE_SURROGATE: Final = "lone_surrogate"
+NUMBER_TOO_LARGE: Final = "number_too_large"
 _HALF: Final = "Invalid {}: expected complete characters, but a string has a lone surrogate, such as half of an emoji."
+_INFINITE: Final = "Invalid {}: number too large. Expected numbers of at most 1.7e308."
 _REASON: Final = (
     "Invalid {}: failed to parse JSON value. Please check the value to ensure it is valid JSON. "
     "(Common errors include trailing commas, missing closing brackets, missing quotation marks, etc.)"
@@ -72,6 +74,8 @@ def read_json(
     except orjson.JSONDecodeError as error:
         if error.msg.endswith("surrogate in string"):  # JSON by its grammar, as JavaScript writes a cut string
             raise InvalidRequest(_HALF.format(name), code=LONE_SURROGATE) from None
+        if error.msg.startswith("number is infinity"):  # JSON by its grammar, too
+            raise InvalidRequest(_INFINITE.format(name), code=NUMBER_TOO_LARGE) from None
         raise InvalidRequest(_REASON.format(name), code=NOT_JSON) from None
 
 

@@ -97,6 +97,26 @@ BAD_FRAMES: Final[dict[str, str]] = {
     "half a surrogate where there is no payload": '{"type": "subscribe", "id": "1", "payload": "\\ud800"}',
     "half a surrogate in no JSON": '{"type": "subscribe", "id": "1", "payload": {"a": "\\ud800"}',
     "half a surrogate in no object": '["\\ud800"]',
+    "half a surrogate beside a payload": '{"type": "subscribe", "id": "1", "payload": {}, "extensions": ["\\ud800"]}',
+    "half a surrogate in a complete": '{"type": "complete", "id": "1", "payload": {"a": "\\ud800"}}',
+    "NaN in a payload": '{"type": "subscribe", "id": "1", "payload": {"variables": {"a": NaN}}}',
+    "NUL in a string of a payload": '{"type": "subscribe", "id": "1", "payload": {"variables": {"a": "\0"}}}',
+}
+# Values in variables, each with the code of its refusal over HTTP.
+REFUSED_VALUES: Final[dict[str, tuple[str, str]]] = {
+    "half of a surrogate pair": ('"\\ud83d"', "lone_surrogate"),
+    "a number that is infinite": ("1e400", "number_too_large"),
+    "too many levels": ("[" * 200 + "]" * 200, "too_deep"),
+    "too many values": ("[" + "{}," * 60_000 + "1]", "too_many_values"),
+    "too much memory": ('"\U0001f600' + "x" * 2_400_000 + '"', "string_above_max_length"),
+}
+# Orders in which clients write the members of a message.
+FRAMES: Final[dict[str, str]] = {
+    "payload last": r'{"type":"subscribe","id":"}\u00e9\",","payload":{"query":"{ a }","variables":{"a":VALUE}}}',
+    "payload first": r'{"payload":{"variables":{"a":VALUE,"id":"2"}},"id":"}\u00e9\",","type":"subscribe"}',
+    "payload between, with white space": """
+        { "type" : "subscribe" , "payload" : { "variables" : { "a" : VALUE } } , "id" : "}\\u00e9\\"," }
+    """,
 }
 BAD_SUBSCRIBES: Final[dict[str, dict[str, Any]]] = {
     "no id": {"payload": {"query": "{ __typename }"}},
@@ -149,17 +169,21 @@ def test_frame_that_breaks_the_protocol_closes_with_4400(frame: str) -> None:
     assert code_of(outcome) == 4400
 
 
-def test_half_of_a_surrogate_pair_refuses_one_operation_as_over_http() -> None:
-    frame = '{"type": "subscribe", "id": "1", "payload": {"query": "{ a }", "variables": {"text": "\\ud83d"}}}'
+@pytest.mark.parametrize(("value", "code"), REFUSED_VALUES.values(), ids=list(REFUSED_VALUES))
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=list(FRAMES))
+def test_value_that_json_allows_and_limits_refuse_ends_one_operation_as_over_http(
+    frame: str, value: str, code: str
+) -> None:
+    operation_id, sent = '}\u00e9",', frame.replace("VALUE", value)
 
-    outcome = step(State.ACKNOWLEDGED, decode(frame), ())
+    outcome = step(State.ACKNOWLEDGED, decode(sent), ())
 
     assert isinstance(outcome, Transition)
     [refuse] = outcome.actions
     assert isinstance(refuse, Refuse)
     [error] = refuse.refused.errors
-    assert (refuse.operation_id, (error.extensions or {})["code"]) == ("1", "lone_surrogate")
-    assert code_of(step(State.ACKNOWLEDGED, decode(frame), {"1"})) == CloseCode.SUBSCRIBER_EXISTS
+    assert (refuse.operation_id, (error.extensions or {})["code"]) == (operation_id, code)
+    assert code_of(step(State.ACKNOWLEDGED, decode(sent), {operation_id})) == CloseCode.SUBSCRIBER_EXISTS
 
 
 def test_binary_frame_closes_with_4400() -> None:

@@ -39,6 +39,9 @@ BAD_PARAMETERS: dict[str, dict[str, Any]] = {
     "a hash that nobody knows": {"query": "", "extensions": {"persistedQuery": {"version": 1, "sha256Hash": "a"}}},
     "a version that nobody knows": {"query": "", "extensions": {"persistedQuery": {"version": 2}}},
     "half of a surrogate pair": {"query": "{ __typename }", "variables": {"a": "\ud83d"}},
+    "a number that is infinite": {"query": "{ __typename }", "variables": {"a": 10**400}},
+    "too many levels": {"query": "{ __typename }", "variables": {"a": json.loads("[" * 200 + "]" * 200)}},
+    "too many values": {"query": "{ __typename }", "variables": {"a": [0] * bounds.JSON_VALUES.number}},
 }
 
 

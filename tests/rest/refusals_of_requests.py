@@ -28,6 +28,7 @@ _V1_IS_OVER: Final = (
     "The v1 Assistants API has been deprecated. Please try again by setting the header 'OpenAI-Beta: assistants=v2'. "
     "See the migration guide for more information: https://platform.openai.com/docs/assistants/migration."
 )
+_TOO_LARGE: Final = "Invalid body: number too large. Expected numbers of at most 1.7e308."
 _TOO_DEEP: Final = "Invalid body: nested too deep. Expected at most 128 levels."
 _TOO_MANY: Final = "Invalid body: too many values. Expected at most 50000 in one JSON text."
 _NO_RUNS: Final = (
@@ -97,6 +98,7 @@ JSON: Final = [
     cut_json("JSON with a lone high surrogate", b'{"role":"user","content":"\\ud83d"}'),
     cut_json("JSON with a lone low surrogate", b'{"role":"user","content":"a\\ude00b"}'),
     bad_json("JSON with NaN", b'{"role":"user","content":NaN}'),
+    large_json("JSON with an infinite number", b'{"role":1e400}', _TOO_LARGE, "number_too_large"),
     large_json("JSON nested too deep", b"[" * 129 + b"]" * 129, _TOO_DEEP, "too_deep"),
     large_json("JSON with too many values", b"[" + b"1," * 50_000 + b"1]", _TOO_MANY, "array_above_max_length"),
     wrong_root("an array", b"[]", "an array"),

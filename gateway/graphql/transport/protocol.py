@@ -6,14 +6,15 @@ Must not be here: sockets, tasks, clocks, how an operation runs (`websocket`).
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable, Container
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, auto
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from gateway.domain import bounds
-from gateway.domain.read_json import LONE_SURROGATE, NOT_JSON, read_json
+from gateway.domain.read_json import NOT_JSON, read_json
 from gateway.errors import InvalidRequest
 from gateway.graphql.refusal import Refused, Stage, refusal
 
@@ -24,6 +25,11 @@ SUBPROTOCOL: Final = "graphql-transport-ws"
 _REASON_BYTES: Final = 123  # RFC 6455, section 5.5: a control frame holds 125 bytes, of which the code takes two
 _ELLIPSIS: Final = " ..."
 _SHOWN_ID: Final = 30  # characters of an operation's id in a reason, of which tools show about 60
+# What surrounds the payload in a message: members that are strings, such as its id and its type.
+_MEMBER: Final = r'"[^"\\]*"\s*:\s*"(?:[^"\\]|\\.)*"'
+_BEFORE_PAYLOAD: Final = re.compile(rf'\s*\{{\s*(?:{_MEMBER}\s*,\s*)*"payload"\s*:\s*(?=\{{)')
+_AFTER_PAYLOAD: Final = re.compile(rf"(?<=\}})\s*(?:,\s*{_MEMBER}\s*)*\}}\s*\Z")
+_SURROUNDING: Final = 4_096  # characters of it on either side, of which an escaped id takes up to 2,400
 
 
 class CloseCode(IntEnum):
@@ -180,10 +186,12 @@ def decode(text: str) -> Input:
     try:
         message = read_json(text, "message")
     except InvalidRequest as error:
-        if error.code == LONE_SURROGATE and (operation_id := _operation_of(text)):
-            refused = refusal(Stage.FORM, LONE_SURROGATE, error.message)
-            return Input(Kind.SUBSCRIBE, {"id": operation_id, "payload": {}}, refused=refused)
-        return NOT_TEXT if error.code == NOT_JSON else Input(Kind.INVALID_MESSAGE, reason=error.message)
+        if error.code == NOT_JSON:
+            return NOT_TEXT
+        if (message := _without_payload(text)) and message.get("type") == "subscribe":
+            refused = refusal(Stage.FORM, str(error.code), error.message)
+            return Input(Kind.SUBSCRIBE, message, refused=refused)
+        return Input(Kind.INVALID_MESSAGE, reason=error.message)
     if not isinstance(message, dict):
         return invalid_message("expected a JSON object")
     kind = message.get("type")
@@ -192,21 +200,15 @@ def decode(text: str) -> Input:
     return Input(CLIENT_MESSAGES[kind], message)
 
 
-def _operation_of(text: str) -> str | None:
-    """Return the id of the operation that a message starts, which has half of a surrogate pair in its payload alone.
-
-    Its values and levels were counted before.
-    """
-    try:
-        message = json.loads(text)  # Python's own parser takes halves
-    except ValueError:
+def _without_payload(text: str) -> dict[str, Any] | None:
+    """Read a message with an empty payload, since reading its own is refused; None if the fault is elsewhere."""
+    before = _BEFORE_PAYLOAD.match(text, 0, _SURROUNDING)
+    after = _AFTER_PAYLOAD.search(text, max(0, len(text) - _SURROUNDING))
+    if before is None or after is None:
         return None
-    if not isinstance(message, dict) or message.get("type") != "subscribe":
-        return None
-    operation_id, payload = message.get("id"), message.get("payload")
-    if not isinstance(operation_id, str) or not isinstance(payload, dict):
-        return None
-    return operation_id if operation_id.encode(errors="ignore").decode() == operation_id else None
+    with suppress(InvalidRequest):
+        return cast("dict[str, Any]", read_json(f"{before[0]}{{}}{after[0]}"))
+    return None
 
 
 def step(state: State, given: Input, active: Container[str]) -> Outcome:
