@@ -7,6 +7,7 @@ Must not be here: tokens that this server signs (`thread_tokens`).
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import logging
 import time
@@ -175,9 +176,14 @@ def is_url(place: str) -> bool:
 def fetch_keys(place: str) -> dict[str, jwt.PyJWK]:
     """Read the public keys of a JWKS that can verify a signature, by their ids.
 
-    Errors: OSError; ValueError if it is not a JWKS.
+    Errors: OSError, also if the response is not HTTP or ends early; ValueError if it is not a JWKS.
     """
-    return _usable(_read(place))
+    try:
+        return _usable(_read(place))
+    except http.client.HTTPException as error:  # urllib passes these on as they are
+        raise OSError(f"invalid HTTP response: {error!r}") from error
+    except RecursionError as error:
+        raise ValueError("expected JSON of fewer levels") from error
 
 
 def _read(place: str) -> bytes:

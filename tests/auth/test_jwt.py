@@ -6,8 +6,10 @@ import asyncio
 import base64
 import hmac
 import json
+import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -362,6 +364,7 @@ async def test_signing_keys_that_cannot_be_refreshed_are_trusted_for_a_while(
         pytest.param(b'{"keys": {}}', "a list of 'keys'", id="keys that are no list"),
         pytest.param(b"{", "Expecting", id="no JSON"),
         pytest.param(b" " * (jwt_module.MAX_JWKS + 1), "at most", id="too large"),
+        pytest.param(b"[" * 100_000, "fewer levels", id="too deep"),
     ],
 )
 def test_an_invalid_key_set_is_refused(tmp_path: Path, document: bytes, fault: str) -> None:
@@ -405,3 +408,23 @@ async def test_a_jwks_without_keys_is_logged_before_a_token_is_sent(
 def test_an_unreachable_key_set_is_a_system_error() -> None:
     with pytest.raises(OSError, match="refused"):
         jwt_module.fetch_keys(f"http://127.0.0.1:{free_port()}/jwks.json")
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        pytest.param(b"SSH-2.0-OpenSSH\r\n", id="another protocol"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n50\r\n{", id="ends in a chunk"),
+        pytest.param(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:x/\r\n\r\n", id="redirects to no URL"),
+    ],
+)
+def test_an_invalid_response_with_a_key_set_is_a_system_error(response: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as others:
+        fetching = others.submit(jwt_module.fetch_keys, f"http://127.0.0.1:{server.getsockname()[1]}/jwks.json")
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(response)
+
+    with pytest.raises(OSError, match="invalid HTTP response"):
+        fetching.result()
