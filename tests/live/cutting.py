@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def bad_line_to(
-    port: int, after_bytes: int, *, is_silent: bool = False, times: int | None = None
+    port: int, after_bytes: int = 0, *, is_silent: bool = False, times: int | None = None, response: bytes = b""
 ) -> AsyncIterator[str]:
     """Lead a port of our own to another, and give its URL. A silent connection stays open, and nothing more comes.
 
-    So many connections are bad, or all.
+    So many connections are bad, or all. With a response a bad one gets that, and leads nowhere.
     """
     bad = iter(range(sys.maxsize if times is None else times))
 
@@ -37,9 +37,15 @@ async def bad_line_to(
                 pass
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        is_bad = next(bad, None) is not None
+        if is_bad and response:
+            await reader.read(65_536)
+            writer.write(response)
+            writer.close()
+            return
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
         there = asyncio.create_task(carry(reader, far_writer, None))
-        back = asyncio.create_task(carry(far_reader, writer, None if next(bad, None) is None else after_bytes))
+        back = asyncio.create_task(carry(far_reader, writer, after_bytes if is_bad else None))
         await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)
         for task in (there, back):
             task.cancel()

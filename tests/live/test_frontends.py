@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.live.server import Server
 
 TEXTS: Final = [f"message {n}" for n in range(120)]
+UNAVAILABLE: Final = '{"errors": [{"message": "No.", "extensions": {"code": "unavailable"}}], "data": null}'
 HELD_WITHIN: Final = re.compile(r"const PARTS = \[(.*?)\];", re.DOTALL)
 # Roots and what they lead to need no key; of connections, their edges and pages graphcache knows it itself.
 UNTOLD: Final = re.compile(
@@ -68,6 +69,26 @@ async def test_a_message_is_sent_again_where_a_connection_is_dead_and_nobody_say
         file = frontend / "fetch-in-time.js"
         file.write_text(file.read_text().replace("30_000", "2_000"))
         texts = await asyncio.to_thread(use, frontend, "sendOnce", thread_id)
+
+    assert node_clients
+    assert texts == ["once"]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body"),
+    [
+        pytest.param("502 Bad Gateway", "text/html", "<html></html>", id="a proxy whose server restarts"),
+        pytest.param("200 OK", "application/json", UNAVAILABLE, id="a server without its database"),
+    ],
+)
+@on_sqlite
+async def test_a_message_is_sent_again_after_a_refusal_that_ends_by_itself(
+    live_server: Server, node_clients: Path, tmp_path: Path, status: str, kind: str, body: str
+) -> None:
+    thread_id = thread_with(live_server, [])
+    response = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+    async with bad_line_to(live_server.port, times=2, response=response) as url:
+        texts = await asyncio.to_thread(use, page.lay_out(tmp_path, url), "sendOnce", thread_id)
 
     assert node_clients
     assert texts == ["once"]
