@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy import make_url, text
 
@@ -14,12 +15,13 @@ from gateway.errors import InvalidSetting, Unavailable
 from gateway.store.engines.open import open_engines
 from gateway.store.schema.migrate import migrate
 from gateway.store.schema.ready import make_ready
-from gateway.store.store import open_store
+from gateway.store.store import opened_store
 from tests.make import make_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from gateway.core import Store
     from gateway.domain.principal import Principal
 
 
@@ -59,16 +61,24 @@ def test_a_migration_names_the_privilege_that_its_user_lacks(new_postgres_url: C
             asyncio.run(migrate(url))
 
 
-def test_a_write_without_the_privilege_for_it_is_unavailable(postgres_url: str, who: Principal) -> None:
+def test_a_write_without_the_privilege_for_it_is_unavailable_and_keeps_its_connection(
+    postgres_url: str, who: Principal
+) -> None:
     with created(postgres_url, "ROLE", "LOGIN") as role:
         url = make_url(postgres_url).set(username=role).render_as_string(hide_password=False)
 
-        async def write() -> None:
-            store = open_store(url)
-            try:
-                await make_thread(store, who)
-            finally:
-                await store.close()
+        async def write() -> tuple[list[int], list[int]]:
+            async with opened_store(url) as store:
+                return await refused(store), await refused(store)
 
-        with pytest.raises(Unavailable, match="its operator has to grant a privilege"):
-            asyncio.run(write())
+        async def refused(store: Store) -> list[int]:
+            with pytest.raises(Unavailable, match="its operator has to grant a privilege"):
+                await make_thread(store, who)
+            operator = await asyncpg.connect(postgres_url)
+            found = await operator.fetch("SELECT pid FROM pg_stat_activity WHERE usename = $1 ORDER BY pid", role)
+            await operator.close()
+            return [each["pid"] for each in found]
+
+        first, second = asyncio.run(write())
+
+        assert first == second != []

@@ -24,7 +24,7 @@ _LOCKED: Final = "55P03"
 _TAKEN: Final = "23505"  # unique_violation
 _SLOW: Final = "57014"
 _FULL: Final = "53300"  # too_many_connections, of the server, a database or a role
-_USABLE: Final = frozenset({_LOCKED, _SLOW})  # the statement was ended, the connection was not
+_USABLE: Final = frozenset({_FORBIDDEN, _LOCKED, _SLOW})  # the statement was refused or ended, the connection was not
 # Only this statement failed; the next one may succeed.
 _OF_STATEMENT: Final = ("40", "25P03", "25P04", _LOCKED, _SLOW)
 _ENDED: Final = f"The transaction waited too long within this server, and the database ended it. {SEND_AGAIN}"
