@@ -92,6 +92,30 @@ async def test_a_key_authenticates_for_its_project(store: Store) -> None:
     assert (who.reach, who.name) == (Reach("shop"), made.id)
 
 
+async def test_a_look_up_does_not_fail_where_the_loop_alone_was_busy(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, secret = await api_keys.create(store, ANY)
+    loop = asyncio.get_running_loop()
+    looking = asyncio.create_task(ApiKeyCache(store).find(secret))
+    await asyncio.sleep(0)  # it has begun
+
+    now = loop.time
+    monkeypatch.setattr(loop, "time", lambda: now() + 2 * key_cache.LOOK_UP_S)
+
+    found = await looking
+    assert found is not None
+    assert found.name == made.id
+
+
+async def test_a_look_up_that_the_database_does_not_answer_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_cache, "LOOK_UP_S", 0.1)
+    monkeypatch.setattr(api_keys, "find", lambda *_given: asyncio.Event().wait())
+
+    with pytest.raises(Unavailable, match=r"could not be checked within 0\.1 seconds"):
+        await ApiKeyCache(store).find("sk-any")
+
+
 @pytest.mark.parametrize("credential", ["any", "sk-unknown", "tt-unknown", "a.b.c", "sk-" + "x" * 9_000, "sk-\udcff"])
 async def test_an_invalid_credential_is_rejected(store: Store, credential: str) -> None:
     await api_keys.create(store, ANY)
