@@ -5,11 +5,13 @@ Must not be here: the text of statements (`statements.erasing`), when a transact
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.domain.principal import owner_digest
+from gateway.domain.wire import dump_text
 from gateway.store.schema import tables
 from gateway.store.statements import epochs, erasing, idempotency, removal, threads
+from gateway.store.statements.removal import MANY_BYTES
 from gateway.store.statements.single_rows import set_row
 from gateway.store.writes import Writes
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Reach
 
 KEYED: Final = sorted({table.name for each in idempotency.TABLES.values() for table in each})
-MANY_BYTES: Final = 1024 * 1024  # that one statement deletes in a short time
 # Rows of a thread other than messages; steps are deleted before their runs.
 BESIDE: Final = (tables.run_steps, tables.runs, tables.message_deltas, tables.deleted_messages, tables.read_marks)
 
@@ -33,19 +34,20 @@ class EraseWrites(Writes):
     ) -> tuple[int, int]:
         """Delete messages after a position of a thread that is about to be deleted; return how many, and the last.
 
-        They are at most so many, and fewer if they exceed MANY_BYTES.
+        They are at most so many, and one or MANY_BYTES.
         """
         own = (reach, thread_id, position)
-        found: list[int] = await self._taken(_first, erasing.list_sizes, *own, most)
+        found = await self._taken(_first, erasing.list_sizes, *own, most)
         if found:
             await self._rows(erasing.remove_messages, *own, found[-1])
             await self._rows(threads.uncount_messages, reach, thread_id, len(found))
         return len(found), found[-1] if found else position
 
     async def remove_others(self, reach: Reach, thread_id: ThreadId, most: int) -> bool:
-        """Delete some of a thread's other rows; say whether more may be left."""
+        """Delete some of a thread's other rows, as many as of messages; say whether more may be left."""
         for table in BESIDE:
-            if await self._rows(erasing.remove_some, reach, table, thread_id, most):
+            if found := await self._taken(_first, erasing.list_beside, reach, table, thread_id, most):
+                await self._rows(erasing.remove_beside, reach, table, thread_id, dump_text(found))
                 return True
         return False
 
@@ -81,14 +83,15 @@ class EraseWrites(Writes):
         await self._rows(erasing.forget_mark, reach, thread_id, reader)
 
 
-def _first(sizes: Iterable[tuple[int, int]]) -> list[int]:
-    """Take positions until their messages exceed MANY_BYTES."""
-    found, stored = [], 0
-    for position, size in sizes:
-        found.append(position)
+def _first(sizes: Iterable[tuple[Any, int]]) -> list[Any]:
+    """Take the keys of the first rows: one, and more while all are within MANY_BYTES."""
+    found: list[Any] = []
+    stored = 0
+    for key, size in sizes:
         stored += size
-        if stored > MANY_BYTES:
+        if found and stored > MANY_BYTES:
             break
+        found.append(key)
     return found
 
 

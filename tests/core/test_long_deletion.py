@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import Text, func, select, update
 
 from gateway.core import erasing, filling, follow, follow_list, forking, messages, runs, thread_removal, threads
 from gateway.core.clock import now_ms
@@ -23,12 +24,15 @@ from gateway.domain.thread import NewFork
 from gateway.errors import IdempotencyKeyInUse, InvalidRequest, NotFound
 from gateway.observability import audit
 from gateway.store.schema import tables
+from gateway.store.statements import removal
 from tests.core.test_erasing import following_list
 from tests.following import PATIENCE_S, rest_of, say
 from tests.isolation.world import make_names
 from tests.make import new_message
 
 if TYPE_CHECKING:
+    from sqlalchemy import Table
+
     from gateway.core import Store
     from gateway.domain.ids import ThreadId
     from gateway.events.hub import Hub
@@ -111,8 +115,10 @@ async def test_a_long_thread_is_deleted_for_all_at_once_and_then_removed(store: 
         ("messages", 1_001, True),
         ("readers", 1_000, False),
         ("readers", 1_001, True),
-        ("bytes", (1 << 20) - 1, False),
-        ("bytes", 1 << 20, True),
+        ("bytes", 1 << 20, False),
+        ("bytes", (1 << 20) + 1, True),
+        ("deltas", 1 << 20, False),
+        ("deltas", (1 << 20) + 1, True),
         ("positions", 10_000, False),
         ("positions", 10_001, True),
     ],
@@ -130,13 +136,10 @@ async def test_a_thread_is_long_by_any_of_what_it_has(store: Store, what: str, n
             rows = [own | {"reader": f"user:{n}", "position": 0} for n in range(number)]
             await transaction._insert(tables.read_marks, *rows)  # noqa: SLF001
         if what == "bytes":
-            await transaction._rows(_set_of, thread.id, {"last_position": 21})  # noqa: SLF001
-            texts = {"metadata": "{}", "settings": "x" * (number - 1), "assistant_id": "a", "status": "completed"}
-            row = own | texts | {"position": 1, "id": "run_a", "created_at": 1, "expires_at": 2}
-            await transaction._insert(tables.runs, row)  # noqa: SLF001
-            step = own | {"run_id": "run_a", "position": 2, "id": "step_a", "assistant_id": "a", "created_at": 1}
-            step |= {"type": "message_creation", "status": "completed", "details": "xy"}
-            await transaction._insert(tables.run_steps, step)  # noqa: SLF001
+            await transaction._insert(tables.runs, large(tables.runs, thread.id, 1, number - len("{}[]")))  # noqa: SLF001
+            await transaction._insert(tables.run_steps, large(tables.run_steps, thread.id, 2, len("[]")))  # noqa: SLF001
+        if what == "deltas":
+            await transaction._insert(tables.message_deltas, large(tables.message_deltas, thread.id, 1, number))  # noqa: SLF001
 
     await store.write(fill)
 
@@ -145,6 +148,50 @@ async def test_a_thread_is_long_by_any_of_what_it_has(store: Store, what: str, n
     async with store.read() as reads:
         assert (await reads.list_abandoned(1, 9) != []) is is_long
     assert (await rows_left(store) == {}) is not is_long
+
+
+def large(table: Table, thread_id: str, position: int, size: int) -> dict[str, Any]:
+    """Make a row of a thread whose long text has a size."""
+    text = dict.fromkeys(("settings", "details", "text"), "x" * size)
+    names = {"project_id": "shop", "thread_id": thread_id, "id": f"id_{position}", "run_id": "r", "message_id": "m"}
+    numbers = dict.fromkeys(("created_at", "expires_at", "number", "part_index", "start"), 1)
+    row = {"metadata": "{}", "assistant_id": "a", "status": "completed", "type": "t", "position": position}
+    return {name: value for name, value in (text | names | numbers | row).items() if name in table.c}
+
+
+@pytest.mark.parametrize("table", [tables.runs, tables.run_steps, tables.message_deltas], ids=str)
+async def test_one_statement_removes_a_limited_number_of_bytes(store: Store, table: Table) -> None:
+    thread = await threads.create(store, SHOP, parse.new_thread({}))
+    rows = [large(table, thread.id, position, 600_000) for position in range(1, 4)]
+    await store.write(lambda transaction: transaction._insert(table, *rows))  # noqa: SLF001
+
+    more = await store.write(lambda transaction: transaction.remove_others(SHOP.reach, thread.id, 100))
+
+    assert more
+    assert (await rows_left(store))[table.name] == 2
+
+
+def test_each_text_of_a_thread_is_counted_or_bounded() -> None:
+    """Bounded are ids, names of users and what idempotency keys consist of."""
+    texts = {
+        (table.name, column.name)
+        for table in OF_THREADS[1:]
+        for column in table.c
+        if isinstance(column.type, Text) and not re.search("(^|_)(id|by|scope|key|fingerprint)$", column.name)
+    }
+    counted = {(table.name, name) for table, names in removal._LARGE.items() for name in names}  # noqa: SLF001
+
+    bounded = {
+        ("messages", "role"),
+        ("messages", "status"),
+        ("messages", "incomplete_reason"),
+        ("messages", "author"),
+        ("runs", "status"),
+        ("run_steps", "status"),
+        ("run_steps", "type"),
+        ("read_marks", "reader"),
+    }
+    assert texts - counted == bounded
 
 
 def _set_of(thread_id: str, values: dict[str, int]) -> Any:

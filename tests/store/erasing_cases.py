@@ -14,11 +14,18 @@ if TYPE_CHECKING:
 P: Final = Reach("p")
 OF_THREAD: Final = "project_id = 'p' AND thread_id = 't'"
 AMONG: Final = """= ANY (ARRAY(SELECT jsonb_array_elements_text(CAST('["m"]' AS JSONB))))"""
+
+
+def size_of(*columns: str) -> str:
+    """Return the SQL of the bytes of some columns."""
+    return " + ".join(["0", *(f"coalesce(octets({each}), 0)" for each in columns)])
+
+
 OF_ERASURES: Final[dict[str, tuple[ClauseElement, str]]] = {
     "list_sizes": (
         erasing.list_sizes(P, "t", 7, 2),
         (
-            "SELECT position, octets(content) + octets(attachments) AS anon_1 FROM messages "
+            f"SELECT position, {size_of('content', 'attachments', 'metadata')} AS anon_1 FROM messages "
             f"WHERE {OF_THREAD} AND position > 7 ORDER BY position LIMIT 2"
         ),
     ),
@@ -26,12 +33,17 @@ OF_ERASURES: Final[dict[str, tuple[ClauseElement, str]]] = {
         erasing.remove_messages(P, "t", 7, 9),
         f"DELETE FROM messages WHERE {OF_THREAD} AND position > 7 AND position <= 9",
     ),
-    "remove_some": (
-        erasing.remove_some(P, tables.runs, "t", 2),
-        (
-            "DELETE FROM runs WHERE project_id = 'p' AND id = ANY "
-            f"(ARRAY(SELECT id FROM runs WHERE {OF_THREAD} LIMIT 2)) RETURNING id"
-        ),
+    "list_beside": (
+        erasing.list_beside(P, tables.run_steps, "t", 2),
+        f"SELECT id, {size_of('details', 'last_error', 'usage')} AS anon_1 FROM run_steps WHERE {OF_THREAD} LIMIT 2",
+    ),
+    "list_beside_without_long_texts": (
+        erasing.list_beside(P, tables.read_marks, "t", 2),
+        f"SELECT reader, 0 FROM read_marks WHERE {OF_THREAD} LIMIT 2",
+    ),
+    "remove_beside": (
+        erasing.remove_beside(P, tables.runs, "t", '["m"]'),
+        f"DELETE FROM runs WHERE project_id = 'p' AND id {AMONG}",
     ),
     "list_marked": (
         erasing.list_marked(P, "r", 2),

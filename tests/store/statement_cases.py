@@ -23,7 +23,7 @@ from gateway.store.statements import (
 )
 from gateway.store.statements.beside import select_beside
 from gateway.store.statements.single_rows import set_row
-from tests.store.erasing_cases import OF_ERASURES
+from tests.store.erasing_cases import OF_ERASURES, size_of
 
 if TYPE_CHECKING:
     from sqlalchemy import ClauseElement
@@ -53,6 +53,7 @@ THREAD_A = THREAD_PLACE.format("a", "< 5", 5, 1, -(1 << 63) + 1, 2, 3, 4)
 THREAD_B = THREAD_PLACE.format("b", "> 9", 9, 1, (1 << 63) - 1, 2, 3, 4)
 OF_THREAD = "project_id = 'p' AND thread_id = 't'"
 ONE_THREAD = "project_id = 'p' AND id = 't'"
+LONG_OF_RUN = ("settings", "metadata", "required_action", "last_error", "incomplete", "usage")
 OF_DELETED = "project_id = 'p' AND thread_id = id"
 NOW_MS = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
 NOW_MS_ON_SQLITE = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
@@ -243,11 +244,14 @@ CASES: dict[str, tuple[ClauseElement, str]] = {
             f"DELETE FROM threads WHERE {ONE_THREAD} AND message_count <= 1000 "
             "AND last_position - coalesce(generation, 0) <= 10000 "
             f"AND (SELECT count(*) AS count_1 FROM read_marks WHERE {OF_DELETED}) <= 1000 "
-            "AND (last_position - coalesce(generation, 0) <= 20 OR "
-            "coalesce((SELECT sum(octets(content) + octets(attachments)) AS sum_1 "
-            f"FROM messages WHERE {OF_DELETED}), 0) "
-            f"+ coalesce((SELECT sum(octets(settings)) AS sum_2 FROM runs WHERE {OF_DELETED}), 0) + "
-            f"coalesce((SELECT sum(octets(details)) AS sum_3 FROM run_steps WHERE {OF_DELETED}), 0) <= 1048576) "
+            "AND NOT (EXISTS (SELECT * FROM (SELECT sum(size) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) "
+            f"AS held FROM (SELECT {size_of('content', 'attachments', 'metadata')} AS size "
+            f"FROM messages WHERE {OF_DELETED} "
+            f"UNION ALL SELECT {size_of('text')} AS size FROM message_deltas WHERE {OF_DELETED} "
+            f"UNION ALL SELECT {size_of(*LONG_OF_RUN)} AS size "
+            f"FROM runs WHERE {OF_DELETED} "
+            f"UNION ALL SELECT {size_of('details', 'last_error', 'usage')} AS size "
+            f"FROM run_steps WHERE {OF_DELETED}) AS sizes) AS sums WHERE held > 1048576)) "
             f"RETURNING last_position, owner, created_at, seq, {OF_KEY}"
         ),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import insert
@@ -15,7 +16,7 @@ from tests.store.plans import filled, nodes, postgres_plan, sqlite_plan
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import ClauseElement
+    from sqlalchemy import ClauseElement, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 ROWS: Final = 4_000
@@ -28,7 +29,17 @@ ASKED: Final[dict[str, ClauseElement]] = {
     "list_marked": erasing.list_marked(P, "user:2", MOST),
     "forget_mark": erasing.forget_mark(P, "thread_2", "user:2"),
 }
-REMOVED: Final = {each.name: erasing.remove_some(P, each, "thread_0", MOST) for each in BESIDE}
+
+
+def _keys_of(table: Table) -> str:
+    """Return the keys of rows that `fill_one` inserts."""
+    prefix = "r" if table is tables.read_marks else f"{table.name}_"
+    return json.dumps([10 + n if table is tables.message_deltas else f"{prefix}{n}" for n in range(MOST)])
+
+
+LISTED: Final = {each.name: erasing.list_beside(P, each, "thread_0", MOST) for each in BESIDE}
+REMOVED: Final = {each.name: erasing.remove_beside(P, each, "thread_0", _keys_of(each)) for each in BESIDE}
+BESIDE_OF: Final = REMOVED | {f"list of {name}": each for name, each in LISTED.items()}
 
 
 async def fill(connection: AsyncConnection) -> None:
@@ -107,7 +118,7 @@ async def test_sqlite_removes_what_a_thread_has_without_passing_over_the_rest(
 
 async def test_postgres_removes_what_a_thread_has_without_passing_over_the_rest(own_postgres_url: str) -> None:
     async with filled(own_postgres_url, fill) as connection:
-        plans = {name: await postgres_plan(connection, each, "force_generic_plan") for name, each in REMOVED.items()}
+        plans = {name: await postgres_plan(connection, each, "force_generic_plan") for name, each in BESIDE_OF.items()}
 
     for name, plan in plans.items():
         assert all(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) <= MOST for node in nodes(plan)), name

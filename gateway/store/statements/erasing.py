@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy import Integer, delete, func, select, tuple_, update
 
 from gateway.store.schema import tables
 from gateway.store.statements.access import within, within_thread
-from gateway.store.statements.functions import among, among_selected, as_text, octets
+from gateway.store.statements.functions import among, among_numbers, as_text
 from gateway.store.statements.idempotency import COLUMNS
+from gateway.store.statements.removal import bytes_of
 
 if TYPE_CHECKING:
-    from sqlalchemy import Delete, Select, Table
-    from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
+    from sqlalchemy import Column, Delete, Select, Table
+    from sqlalchemy.sql.dml import ReturningUpdate
 
     from gateway.domain.principal import Reach
 
@@ -38,8 +39,12 @@ def list_sizes(reach: Reach, thread_id: str, position: int, most: int) -> Select
     """Select the positions and bytes of the first messages of a thread after a position."""
     messages = tables.messages
     later = (within_thread(messages, reach, thread_id), messages.c.position > position)
-    sized = select(messages.c.position, octets(messages.c.content) + octets(messages.c.attachments))
-    return sized.where(*later).order_by(messages.c.position).limit(most)
+    return select(messages.c.position, bytes_of(messages)).where(*later).order_by(messages.c.position).limit(most)
+
+
+def list_beside(reach: Reach, table: Table, thread_id: str, most: int) -> Select[Any]:
+    """Select the keys and bytes of some rows of a thread from a table other than of messages."""
+    return select(_key_of(table), bytes_of(table)).where(within_thread(table, reach, thread_id)).limit(most)
 
 
 def remove_messages(reach: Reach, thread_id: str, after: int, last: int) -> Delete:
@@ -52,18 +57,20 @@ def remove_messages(reach: Reach, thread_id: str, after: int, last: int) -> Dele
     return delete(messages).where(within_thread(messages, reach, thread_id), *between)
 
 
-def remove_some(reach: Reach, table: Table, thread_id: str, most: int) -> ReturningDelete[Any]:
-    """Delete some rows of a thread from a table other than of messages, and return a column of each.
+def remove_beside(reach: Reach, table: Table, thread_id: str, keys: str) -> Delete:
+    """Delete the rows of a thread from such a table that have some keys, an array of JSON.
 
     They are found by a unique key alone: SQLite would pass over all of the thread's, PostgreSQL over the table.
     """
-    own = within_thread(table, reach, thread_id)
-    if "id" in table.c:
-        key, found = table.c.id, table.c.project_id == reach.project_id
-    else:
-        key, found = table.c.get("reader", table.c.position), own
-    some = select(key).where(own).limit(most).scalar_subquery()
-    return delete(table).where(found, among_selected(key, some)).returning(key)
+    key = _key_of(table)
+    found = table.c.project_id == reach.project_id if key.name == "id" else within_thread(table, reach, thread_id)
+    is_one = among_numbers if isinstance(key.type, Integer) else among
+    return delete(table).where(found, is_one(key, as_text(keys)))
+
+
+def _key_of(table: Table) -> Column[Any]:
+    """Return the column that identifies a row within its thread."""
+    return next(table.c[name] for name in ("id", "reader", "position") if name in table.c)
 
 
 def forget_owner(reach: Reach, erased: str, most: int) -> ReturningUpdate[Any]:
