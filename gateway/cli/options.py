@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.cli.signals import ended_as_by_ctrl_c
 from gateway.settings.table import SETTINGS, Group, Setting
 
 if TYPE_CHECKING:
@@ -34,7 +35,14 @@ class SettingOption(click.Option):
 
 
 class GroupedCommand(click.Command):
-    """A command whose help lists the flags of settings under the headings of their groups."""
+    """A command whose help lists the flags of settings under the headings of their groups, and that signals end."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a server has its own way to end."""
+        if self.name == "serve":
+            return super().invoke(ctx)
+        with ended_as_by_ctrl_c():
+            return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options, then each group of settings."""
