@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 import pytest
 
-from tests.effort import times
+from tests.effort import chance, times
 from tests.following import PATIENCE_S
 from tests.live.subscribing import socket_to, stream_of
 from tests.live.test_soak import CUT_OFF, TLS, Servers, post
@@ -19,6 +18,7 @@ from tests.live.test_soak import CUT_OFF, TLS, Servers, post
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+    from random import Random
 
 SUBSCRIBERS: Final = times(fast=12, slow=200)
 CHANGES: Final = times(fast=150, slow=10_000)
@@ -41,7 +41,7 @@ class Sidebar:
     """A client that shows the list: it reads it once, follows it, and resumes after its last cursor."""
 
     servers: Servers
-    dice: random.Random
+    dice: Random
     over_ws: bool
     held: dict[str, Any] = field(default_factory=dict)
     cursor: str = ""
@@ -90,7 +90,7 @@ class Sidebar:
                 yield each.data["data"]["threadListEvents"]
 
 
-async def fresh(http: httpx.AsyncClient, servers: Servers, dice: random.Random) -> tuple[dict[str, Any], str]:
+async def fresh(http: httpx.AsyncClient, servers: Servers, dice: Random) -> tuple[dict[str, Any], str]:
     """Read the list, and the cursor from which it can be followed."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
@@ -101,7 +101,7 @@ async def fresh(http: httpx.AsyncClient, servers: Servers, dice: random.Random) 
             await asyncio.sleep(0.1)
 
 
-async def write(http: httpx.AsyncClient, servers: Servers, dice: random.Random, threads: list[str]) -> None:
+async def write(http: httpx.AsyncClient, servers: Servers, dice: Random, threads: list[str]) -> None:
     """Make one change that the list shows."""
     what = dice.choices(["say", "note", "remove", "unsay"], [8, 2, 1, 2])[0]
     thread = dice.choice(threads)
@@ -119,8 +119,7 @@ async def write(http: httpx.AsyncClient, servers: Servers, dice: random.Random, 
         threads.append((await post(http, servers, dice, "", {}))["id"])
 
 
-async def keep_writing(http: httpx.AsyncClient, servers: Servers, threads: list[str], count: int) -> None:
-    dice = random.Random()  # noqa: S311
+async def keep_writing(http: httpx.AsyncClient, servers: Servers, dice: Random, threads: list[str], count: int) -> None:
     for _ in range(count):
         try:
             await write(http, servers, dice, threads)
@@ -130,7 +129,7 @@ async def keep_writing(http: httpx.AsyncClient, servers: Servers, threads: list[
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 async def test_subscribers_of_the_list_end_with_what_a_fresh_query_has(database_url: str, tmp_path: Path) -> None:
-    dice = random.Random()  # noqa: S311
+    dice = chance(0)
     limits = httpx.Limits(max_connections=None)
     with ExitStack() as stack:
         servers = Servers(database_url, tmp_path, stack)
@@ -138,16 +137,15 @@ async def test_subscribers_of_the_list_end_with_what_a_fresh_query_has(database_
             await servers.start()
         async with httpx.AsyncClient(timeout=PATIENCE_S, verify=TLS, limits=limits) as http:
             threads = [(await post(http, servers, dice, "", {}))["id"] for _ in range(THREADS)]
-            sidebars = [
-                Sidebar(servers, random.Random(), over_ws=n % 2 == 0)  # noqa: S311
-                for n in range(SUBSCRIBERS)
-            ]
+            sidebars = [Sidebar(servers, chance(n), over_ws=n % 2 == 0) for n in range(SUBSCRIBERS)]
             following = [asyncio.create_task(each.run(http)) for each in sidebars]
             async with asyncio.timeout(PATIENCE_S):
                 while not all(each.cursor for each in sidebars):  # noqa: ASYNC110  (each has read the list by itself)
                     await asyncio.sleep(0.01)
             share = CHANGES // WRITERS
-            writing = [asyncio.create_task(keep_writing(http, servers, threads, share)) for _ in range(WRITERS)]
+            writing = [
+                asyncio.create_task(keep_writing(http, servers, chance(n), threads, share)) for n in range(WRITERS)
+            ]
             await asyncio.sleep(0.2)
             await servers.replace_one()
             for each in sidebars:

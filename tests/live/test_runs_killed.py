@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import Counter
 from contextlib import ExitStack
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
-from tests.effort import times
+from tests.effort import chance, times
 from tests.live.server import PATIENCE_S, serving
 from tests.runs.fake_model import fake_model, says
 
@@ -26,6 +25,7 @@ FREE_S: Final = 15.0
 WORDS: Final = [f"word{n} " for n in range(60)]
 TEXT: Final = "".join(WORDS)
 ENDED: Final = ("completed", "expired")
+MOMENTS: Final = chance(1)
 
 
 async def test_runs_end_or_go_on_within_fifteen_seconds_of_a_kill(
@@ -38,7 +38,7 @@ async def test_runs_end_or_go_on_within_fifteen_seconds_of_a_kill(
         for _ in range(ROUNDS):
             with serving(url, *flags, folder=tmp_path) as server:
                 made = await start(server.base_url)
-                await asyncio.sleep(random.uniform(0.1, 1.3))  # noqa: S311  (a kill comes at any moment)
+                await asyncio.sleep(MOMENTS.uniform(0.1, 1.3))  # a kill comes at any moment
             killed = time.monotonic()
             with serving(url, *flags, folder=tmp_path) as server:
                 await check(server.base_url, made, killed)
@@ -53,7 +53,7 @@ async def test_the_other_server_goes_on_within_fifteen_seconds_of_a_kill(postgre
         for _ in range(ROUNDS):
             dies, goes_on = servers
             made = [*await start(dies.base_url, RUNS // 2), *await start(goes_on.base_url, RUNS // 2)]
-            await asyncio.sleep(random.uniform(0.0, 1.0))  # noqa: S311  (as above)
+            await asyncio.sleep(MOMENTS.uniform(0.0, 1.0))  # as above
             dies.kill()
             await check(goes_on.base_url, made, time.monotonic())
             servers = [goes_on, stack.enter_context(serve())]
