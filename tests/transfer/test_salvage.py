@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
 import httpx
@@ -155,6 +155,19 @@ def test_a_zeroed_header_loses_nothing(file: Path) -> None:
     assert (done.exit_code, done.stdout_bytes) == (0, whole)
 
 
+@pytest.mark.parametrize(
+    ("at", "content"),
+    [(16, b"\0"), (17, b"\2"), (19, b"\5"), (21, b"\0"), (22, b"\0"), (23, b"\0"), (47, b"\5"), (59, b"\2")],
+)
+def test_a_damaged_field_of_the_header_loses_nothing(file: Path, at: int, content: bytes) -> None:
+    whole = give(f"sqlite:///{file}")
+    damage(file, at, content)
+
+    done = salvaged(file)
+
+    assert (done.exit_code, done.stdout_bytes) == (0, whole)
+
+
 def test_a_truncated_file_gives_what_is_there(file: Path, new_sqlite_url: Callable[[], str]) -> None:
     whole = set(give(f"sqlite:///{file}").splitlines())
     with file.open("r+b") as opened:
@@ -190,6 +203,8 @@ def test_rows_that_cannot_be_read_any_more_are_left_out(with_runs: Path, new_sql
         opened.execute("UPDATE messages SET content = '[{' WHERE id = 'msg_3'")
         opened.execute("UPDATE messages SET role = 'nobody' WHERE id = 'msg_5'")
         opened.execute("UPDATE messages SET metadata = CAST(x'ff' AS TEXT) WHERE id = 'msg_8'")
+        opened.execute("UPDATE messages SET idempotency_key = x'' WHERE id = 'msg_11'")
+        opened.execute("UPDATE messages SET idempotency_key = 'no scope' WHERE id = 'msg_13'")
         opened.execute("UPDATE runs SET settings = '{}' WHERE id = 'run_1'")
         opened.execute("UPDATE runs SET status = 'odd' WHERE id = 'run_2'")
         opened.execute("UPDATE runs SET usage = '[' WHERE id = 'run_3'")
@@ -199,9 +214,10 @@ def test_rows_that_cannot_be_read_any_more_are_left_out(with_runs: Path, new_sql
     done = salvaged(with_runs)
 
     found = {orjson.loads(line)["id"] for line in done.stdout_bytes.splitlines()}
-    lost = {"msg_3", "msg_5", "msg_8", "run_1", "run_2", "run_3", "step_1", "step_2", "step_3", "step_4", "asst_a"}
+    lost_messages = {"msg_3", "msg_5", "msg_8", "msg_11", "msg_13"}
+    lost = {*lost_messages, "run_1", "run_2", "run_3", "step_1", "step_2", "step_3", "step_4", "asst_a"}
     assert whole - found == lost
-    assert (done.exit_code, done.stderr.count(" cannot be read: ")) == (1, 8)
+    assert (done.exit_code, done.stderr.count(" cannot be read: ")) == (1, 10)
     assert_importable(done.stdout_bytes, new_sqlite_url())
 
 
@@ -246,7 +262,7 @@ async def test_messages_in_progress_have_what_was_appended(file: Path) -> None:
     assert (done.exit_code, done.stdout_bytes) == (0, whole)
     assert b"Hello, world" in whole
     assert (damaged.exit_code, b"Hello" in damaged.stdout_bytes, b"world" in damaged.stdout_bytes) == (1, True, False)
-    assert "message_deltas: row 2 cannot be read: a number is damaged" in damaged.stderr
+    assert "message_deltas: row 2 cannot be read: 'start' is damaged" in damaged.stderr
 
 
 async def test_a_file_of_an_earlier_version_is_salvaged_as_it_is(tmp_path: Path) -> None:
@@ -321,7 +337,7 @@ def test_any_damage_leaves_lines_that_can_be_imported(
     new_sqlite_url: Callable[[], str], seed: int, hits: Sequence[float]
 ) -> None:
     file = filled(new_sqlite_url())
-    size, drawn = file.stat().st_size, random.Random(seed)  # noqa: S311  (no secret)
+    size, drawn = file.stat().st_size, Random(seed)  # noqa: S311  (no secret)
     for hit in hits:
         start = PAGE + int(hit * (size - 2 * PAGE))
         damage(file, start, drawn.randbytes(drawn.choice((1, 64, PAGE))))

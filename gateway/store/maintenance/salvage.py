@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.domain import archive, archive_runs, wire, wire_run
+from gateway.domain.idempotency import KeyRecord
 from gateway.domain.message import Message
 from gateway.domain.run import Assistant, Run, RunStep
 from gateway.domain.thread import Thread
 from gateway.errors import DatabaseDamaged, InvalidRequest
-from gateway.store.files.database_files import HEADER, MAGIC, WAL, beside, require_own_log
+from gateway.store.files.database_files import HEADER, WAL, beside, require_own_log
 from gateway.store.maintenance.found_tables import find_tables
 from gateway.store.schema import tables
 from gateway.store.statements.assistants import ASSISTANT_COLUMNS
@@ -44,6 +45,8 @@ _TAKEN: Final = (
 _STEPS: Final = 10_000  # row ids to try one by one after a damaged page, which has some dozens; then fewer
 _LAST: Final = 1 << 62
 _UNFIT: Final = (InvalidRequest, AttributeError, LookupError, TypeError, ValueError)  # what a damaged row raises
+_FIXED: Final = ((0, 16), (20, 24), (44, 48), (56, 60))  # what the headers of all our databases have in common
+_PAGE_SIZES: Final = (1, *(1 << power for power in range(9, 16)))  # 1 is 65,536
 _REPEATED: Final = 100_000  # rows without a new one, after which a cycle of pages is left
 # A lost thread is inferred from its messages, if there are any, as in an import.
 _INFER: Final = """
@@ -105,7 +108,7 @@ def _opened(
     file: Path, target: Path, out: sqlite3.Connection
 ) -> Iterator[tuple[sqlite3.Connection, Mapping[str, Sequence[str]]]]:
     """Open a database; with it come the names of the parts of each table, usually one, which is its own name."""
-    if not _has_header(file):
+    if not _has_header(file, target):
         file = _with_header(file, target)
     names = [table.name for table in _TAKEN]
     parts = {name: [name] for name in names}
@@ -149,14 +152,17 @@ def _count_fitting(source: sqlite3.Connection, table: str, part: str, most: int)
         names = [name for name, *_ in rows.description]
         for row in rows:
             with suppress(*_UNFIT):
-                _PARSE[table](dict(zip(names, row, strict=True)))
+                _parse(table, dict(zip(names, row, strict=True)))
                 fitting += 1
     return fitting
 
 
-def _has_header(file: Path) -> bool:
-    with file.open("rb") as opened:
-        return opened.read(len(MAGIC)) == MAGIC
+def _has_header(file: Path, target: Path) -> bool:
+    """Say whether the fields of a header without which nothing can be read are whole."""
+    with file.open("rb") as opened, target.open("rb") as new:
+        header, whole = opened.read(HEADER), new.read(HEADER)
+    fixed = (header[begin:end] == whole[begin:end] for begin, end in _FIXED)
+    return all(fixed) and int.from_bytes(header[16:18], "big") in _PAGE_SIZES and {*header[18:20]} <= {1, 2}
 
 
 def _with_header(file: Path, target: Path) -> Path:
@@ -199,7 +205,7 @@ def _copy(part: tuple[sqlite3.Connection, str], out: sqlite3.Connection, table: 
     for row_id, row in _rows(source, name, names, found):
         added = 0
         try:
-            _PARSE[table.name](dict(zip(names, row, strict=True)))
+            _parse(table.name, dict(zip(names, row, strict=True)))
             added = out.execute(insert, row).rowcount
         except (*_UNFIT, sqlite3.IntegrityError) as error:
             found.gaps.append(Gap(table.name, row_id, row_id, str(error)))
@@ -266,50 +272,48 @@ def _next_readable(source: sqlite3.Connection, table: str, after: int) -> int:
     return _LAST + 1
 
 
+def _parse(table: str, row: Mapping[str, Any]) -> None:
+    """Check all of a row: what is exported of it, and what decides whether it is."""
+    for column in tables.metadata.tables[table].columns:
+        value = row.get(column.name)
+        is_absent = value is None and (column.nullable or column.name not in row)  # or of a version without it
+        if not is_absent and type(value) is not column.type.python_type:
+            raise TypeError(f"'{column.name}' is damaged")
+    if (parse := _PARSE.get(table)) is not None:
+        parse(row)
+    if row.get("idempotency_key") is not None:
+        of_key = (row[f"idempotency_{name}"] for name in ("scope", "key", "fingerprint"))
+        archive.read(archive.key_record(KeyRecord(row.get("thread_id", row["id"]), row["id"], *of_key)))
+
+
 def _message(row: Mapping[str, Any]) -> None:
     own = Message(*_fields(row, MESSAGE_COLUMNS))._replace(content_json=row["content"].encode())
     archive.read(wire.load(wire.dump(wire.message(own))))
-    _require_number(row["position"])
 
 
 def _thread(row: Mapping[str, Any]) -> None:
     archive.read(wire.load(wire.dump(wire.thread(Thread(*_fields(row, THREAD_COLUMNS))))))
 
 
-def _delta(row: Mapping[str, Any]) -> None:
-    for name in ("position", "number", "part_index", "start"):
-        _require_number(row[name])
-    row["text"].encode()
-
-
 def _run(row: Mapping[str, Any]) -> None:
     archive_runs.read(wire.load(wire.dump(wire_run.run(Run(*_fields(row, RUN_COLUMNS))))))
-    _require_number(row["position"])
 
 
 def _step(row: Mapping[str, Any]) -> None:
     archive_runs.read(wire.load(wire.dump(wire_run.step(RunStep(*_fields(row, STEP_COLUMNS))))))
-    _require_number(row["position"])
 
 
 def _assistant(row: Mapping[str, Any]) -> None:
     archive_runs.read(wire.load(wire.dump(wire_run.assistant(Assistant(*_fields(row, ASSISTANT_COLUMNS))))))
-    _require_number(row["number"])
 
 
 def _fields(row: Mapping[str, Any], columns: Sequence[Column[Any] | Label[Any]]) -> list[Any]:
     return [row.get(column.name) for column in columns]
 
 
-def _require_number(value: object) -> None:
-    if type(value) is not int:
-        raise TypeError("a number is damaged")
-
-
 _PARSE: Final[dict[str, Callable[[Mapping[str, Any]], None]]] = {
     "threads": _thread,
     "messages": _message,
-    "message_deltas": _delta,
     "runs": _run,
     "run_steps": _step,
     "assistants": _assistant,
