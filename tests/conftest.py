@@ -99,6 +99,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="takes long; run with --slow"))
         elif not _INSTALLED.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.timeout(300))  # the first of them installs, and the others wait for it
+    pace.allow_more_time(config, items)
 
 
 def _leave_out_repeated(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -10,6 +10,7 @@ from gateway.core import follow, messages, streaming, threads
 from gateway.domain import change, parse
 from gateway.domain.delta import utf16_length
 from gateway.domain.message import Ending, NewMessage, Role, Status
+from tests.pace import patience
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from gateway.domain.principal import Principal
     from gateway.events.hub import Hub
 
-PATIENCE_S: Final = 30  # for what takes milliseconds on a machine that does nothing else
+PATIENCE_S: Final = patience(30)  # for what takes milliseconds on a machine that does nothing else
 WHOLE: Final = Ending(Status.COMPLETED, None)
 
 BEGINNING: Final = follow.Place(0, "")

@@ -11,6 +11,8 @@ import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.pace import patience
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
@@ -40,7 +42,7 @@ for end, place in zip(ends, (3, 4)):
     os.dup2(end, place)
 os.execv(sys.argv[3], sys.argv[3:])
 """
-_PATIENCE_S: Final = 60  # for what takes a second on a machine that does nothing else
+_PATIENCE_S: Final = patience(60)  # for what takes a second on a machine that does nothing else
 _LARGEST_MESSAGE: Final = 64 * 2**20  # a screenshot is one message
 
 

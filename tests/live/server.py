@@ -20,12 +20,13 @@ from click.testing import CliRunner
 
 from gateway.cli.commands import main
 from tests.live.nursery import CAN_FORK, Forked, nursery
+from tests.pace import patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ROOT: Final = Path(__file__).parents[2]
-PATIENCE_S: Final = 60  # for what takes a second or two on a machine that does nothing else
+PATIENCE_S: Final = patience(60)  # for what takes a second or two on a machine that does nothing else
 _BASE_URL: Final = re.compile(r"base_url=(http://\S+)/v1")
 
 

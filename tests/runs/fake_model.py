@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 
 from tests.asgi import body_of
+from tests.pace import patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ class Act(Enum):
 
 
 EVENT_STREAM: Final = {"content-type": "text/event-stream"}
-PATIENCE_S: Final = 30
+PATIENCE_S: Final = patience(30)
 _END_S: Final = 5.0
 
 
