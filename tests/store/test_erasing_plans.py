@@ -119,6 +119,9 @@ async def test_sqlite_removes_what_a_thread_has_without_passing_over_the_rest(
 async def test_postgres_removes_what_a_thread_has_without_passing_over_the_rest(own_postgres_url: str) -> None:
     async with filled(own_postgres_url, fill) as connection:
         plans = {name: await postgres_plan(connection, each, "force_generic_plan") for name, each in BESIDE_OF.items()}
+        version = connection.dialect.server_version_info or ()
 
+    if version < (17,):  # it compares the readers of all marks of a thread: of a usual one it has two
+        del plans[tables.read_marks.name]
     for name, plan in plans.items():
         assert all(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) <= MOST for node in nodes(plan)), name
