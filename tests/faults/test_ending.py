@@ -17,6 +17,7 @@ from tests.faults.test_workers import children_of, runs
 from tests.following import PATIENCE_S
 from tests.live.server import serving
 from tests.live.test_stopping import begin_request
+from tests.pace import patience
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 SHUTDOWN_S: Final = 1
 END_S: Final = SHUTDOWN_S + 2.0
-LATE_S: Final = 0.5  # to see that it has ended, on a machine that is busy
+LATE_S: Final = patience(0.5)  # to see that it has ended, on a machine that is busy
 SHORT: Final = {"GATEWAY_SHUTDOWN_S": f"{SHUTDOWN_S}"}
 # Nothing else may end what hangs: no deadline of a request, or of the database.
 PATIENT: Final = {**SHORT, "GATEWAY_REST_TIMEOUT_S": "60"}

@@ -15,15 +15,16 @@ from tests.following import PATIENCE_S
 from tests.live.cutting import line_to
 from tests.live.server import serving
 from tests.live.subscribing import ADDED, socket_to
+from tests.pace import patience
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.live.subscribing import Socket
 
-HINT_S: Final = 0.05
+HINT_S: Final = patience(0.05)
 LOST_S: Final = 1.0
-LATE_S: Final = 1.0  # of a machine that is busy
+LATE_S: Final = patience(1.0)  # of a machine that is busy
 
 
 async def test_what_a_server_commits_just_before_it_is_killed_is_heard_within_a_second(

@@ -15,6 +15,7 @@ from gateway.graphql.refusal import Refused
 from gateway.store.store import open_store
 from tests.graphql.attacks import DOCUMENTS, VARIABLES
 from tests.graphql.serving import URL, serving, statements_of
+from tests.pace import patience
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.counted
 
-CPU_S = 0.1 * (3 if sys.gettrace() else 1)  # for any refusal; who measures coverage follows each line
+CPU_S = patience(0.3 if sys.gettrace() else 0.1)  # for any refusal; who measures coverage follows each line
 TRIES = 4  # the best counts: what else the machine does at the same time is no fault of ours
 
 EVERYTHING = """
