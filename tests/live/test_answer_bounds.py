@@ -25,6 +25,7 @@ from tests.live.server import serving
 from tests.live.subscribing import socket_to
 from tests.live.test_idle_followers import resident_bytes
 from tests.make import make_thread, put_message, text_part
+from tests.pace import patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +118,7 @@ def test_many_parts_that_are_stored_are_refused_at_once_by_ten_aliases(filled: F
     codes = [code_of(ask(filled.server, query, id=filled.in_parts)) for _ in range(3)]
 
     assert set(codes) <= {"answer_too_large", "deadline_exceeded"}  # a busy machine may be late before
-    assert _cpu_s(filled.server) - before < 3 * 3.0  # it took 20 s each
+    assert _cpu_s(filled.server) - before < patience(3 * 3.0)  # it took 20 s each
 
 
 def test_a_thread_over_the_response_limit_keeps_its_other_fields(filled: Filled) -> None:
@@ -137,7 +138,7 @@ def test_the_deadline_interrupts_code_that_never_waits_within_a_second(filled: F
 
     # A quick machine may come to the end in time. Another may be late by what it does for others meanwhile.
     assert "data" in answer or code_of(answer) == "deadline_exceeded"
-    assert _cpu_s(filled.server) - before < DEADLINE_S + 1
+    assert _cpu_s(filled.server) - before < DEADLINE_S + patience(1)
     assert time.monotonic() - began < PATIENCE_S
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import make_url
 from tests.lacking import program
 from tests.live.server import PATIENCE_S, run_gateway, serving
 from tests.live.subscribing import ADDED, socket_to
+from tests.pace import SLOWNESS
 from tests.ports import free_port, wait_for
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from tests.live.server import Server
 
+AT_ONCE: Final = max(6, round(40 / SLOWNESS))  # the last waits for all others, and a request waits 10 s at most
 INI: Final = """
 [databases]
 threads = {server}
@@ -98,9 +100,9 @@ async def test_requests_at_once_are_all_answered(server: Server) -> None:
     query = "{ threads(first: 20) { nodes { id metadata messages(last: 5) { totalCount nodes { text } } } } }"
     async with httpx.AsyncClient(base_url=server.base_url, timeout=PATIENCE_S) as http:
         body = {"messages": [{"role": "user", "content": "Hello"}], "metadata": {"a": "b"}}
-        made = await asyncio.gather(*(http.post("/v1/threads", json=body) for _ in range(40)))
+        made = await asyncio.gather(*(http.post("/v1/threads", json=body) for _ in range(AT_ONCE)))
         paths = [f"/v1/threads/{each.json()['id']}/messages" for each in made]
-        asked = [http.post("/graphql", json={"query": query}) for _ in range(20)]
+        asked = [http.post("/graphql", json={"query": query}) for _ in range(AT_ONCE // 2)]
         answers = await asyncio.gather(*(http.get(path) for path in paths), *asked)
 
     assert {each.status_code for each in (*made, *answers)} == {200}

@@ -12,13 +12,14 @@ import pytest
 from gateway.domain import bounds
 from tests import bombs
 from tests.live.server import run_gateway, serving
+from tests.pace import patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.live.server import Server
 
-MOST_MS: Final = 100
+MOST_MS: Final = patience(100)
 MOST_MB: Final = 20
 TRIES: Final = 6  # a busy neighbour on the same core makes the same work cost more
 NAMES: Final = [*bombs.body_bombs(1_000)]  # of small ones; the large ones are made when a test needs them
