@@ -13,6 +13,8 @@ from collections import deque
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
+from itertools import takewhile
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from gateway.store.connections import Connection, TransactionConnection, connect
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_GROUP: Final = 64  # transactions that share a commit; more would let the first of them wait too long
+MAX_GROUP_S: Final = 0.1  # after which no further one begins, whatever they write: other processes wait for the lock
 MAX_WAITING: Final = 10_000  # that may wait; further ones get a 503
 
 
@@ -96,13 +99,14 @@ class GroupCommit:
         return writer.call(lambda _raw: run_batch(batch, cast("TransactionConnection", self._within_thread)))
 
     def _end(self, batch: list[PendingWrite], running: asyncio.Future[list[Any]]) -> None:
-        """Report the results of transactions, and begin the next ones."""
+        """Report the results of transactions, and begin the next ones: first those for which there was no time."""
         failure: BaseException | None = None
         try:
             outcomes = running.result()
+            self._pending.extendleft(reversed(batch[len(outcomes) :]))
         except BaseException as error:  # noqa: BLE001  (all that share the commit get it)
             failure, outcomes = error, [error] * len(batch)
-        for write, outcome in zip(batch, outcomes, strict=True):
+        for write, outcome in zip(batch, outcomes, strict=False):
             if write.done.done():
                 continue
             if isinstance(outcome, BaseException):
@@ -132,13 +136,14 @@ class GroupCommit:
 
 
 def run_batch(batch: Sequence[PendingWrite], connection: TransactionConnection) -> list[Any]:
-    """Run transactions one after the other and commit; return the result of each, or its error."""
+    """Run transactions one after the other and commit; return the result of each that has run, or its error."""
     raw: sqlite3.Connection = connection.raw
     raw.execute("BEGIN IMMEDIATE")
     if len(batch) == 1:
         outcomes = [_run(batch[0], connection, "ROLLBACK")]
     else:
-        outcomes = [_run_in_savepoint(write, connection) for write in batch]
+        until = monotonic() + MAX_GROUP_S
+        outcomes = [_run_in_savepoint(write, connection) for write in takewhile(lambda _: monotonic() < until, batch)]
     if raw.in_transaction:
         raw.execute("COMMIT")
     return outcomes

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from contextlib import closing
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -48,7 +49,8 @@ async def thread_id(one: Store, who: Principal) -> ThreadId:
 
 @pytest.fixture
 def commits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Write down every commit."""
+    """Write down every commit, of which only the number of transactions decides."""
+    monkeypatch.setattr(group_commit, "MAX_GROUP_S", 3_600.0)
     seen: list[str] = []
     call = Connection.call
 
@@ -263,3 +265,45 @@ async def test_a_group_is_bounded(
     await add(one, who, thread_id, 20)
 
     assert len(commits) >= 5
+
+
+async def test_transactions_for_which_a_group_has_no_time_follow_in_their_order(
+    one: Store, who: Principal, thread_id: ThreadId, commits: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "MAX_GROUP_S", 3.0)
+    monkeypatch.setattr(group_commit, "monotonic", count().__next__)  # a second for each
+    async with holding(one):
+        adding = [asyncio.create_task(messages.create(one, who, thread_id, new_message())) for _ in range(10)]
+        await asyncio.sleep(0)
+        commits.clear()
+    made = await asyncio.gather(*adding)
+
+    assert len(commits) == 1 + 5  # of what was held, and of two each
+    assert [each.id for each in (await list_page(one, who, thread_id, PageRequest(20, Order.ASC))).items] == [
+        each.id for each in made
+    ]
+
+
+async def test_a_transaction_that_is_cancelled_while_it_has_no_time_writes_nothing(
+    one: Store, who: Principal, thread_id: ThreadId, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has_begun, may_end = threading.Event(), threading.Event()
+    monkeypatch.setattr(group_commit, "MAX_GROUP_S", 0.001)
+
+    async def take_long(writes: Writes) -> None:
+        await writes.take_positions(who.reach, thread_id, 1, 0)
+        has_begun.set()
+        may_end.wait()
+
+    async with holding(one):
+        slow = asyncio.create_task(one.write(take_long))
+        await asyncio.sleep(0)
+        leaving = asyncio.create_task(messages.create(one, who, thread_id, new_message()))
+        await asyncio.sleep(0)
+    await asyncio.to_thread(has_begun.wait)
+    leaving.cancel()
+    may_end.set()
+    await asyncio.gather(slow, leaving, return_exceptions=True)
+    await add(one, who, thread_id, 1)
+
+    assert texts_on_disk(sqlite_url) == 1
