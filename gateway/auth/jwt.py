@@ -38,8 +38,10 @@ STALE_S: Final = 3_600.0  # how long cached keys are trusted when they cannot be
 MAX_JWKS: Final = 1024 * 1024
 LATEST: Final = 253_402_300_799  # the last second of the year 9999; later times are capped
 # A set of public keys never checks a shared-secret signature: a public key is no secret.
-_ASYMMETRIC: Final = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-_SYMMETRIC: Final = ["HS256", "HS384", "HS512"]
+_RSA: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+_ASYMMETRIC: Final = (*_RSA, "ES256", "ES384", "ES512", "EdDSA")
+_SYMMETRIC: Final = ("HS256", "HS384", "HS512")
+MAX_TRIED: Final = 16  # keys of a JWKS that one token is verified with, as each costs a check of its signature
 # Claims that hold scopes: RFC 8693 (4.2), Entra ID and Okta, Auth0.
 _SCOPE_CLAIMS: Final = ("scope", "scp", "permissions")
 _WORDS: Final = {f"threads:{scope.value}": scope for scope in ALL_SCOPES}
@@ -62,13 +64,23 @@ class JwtRules:
     require_scopes: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class VerificationKey:
+    """A public key of a JWKS, or a shared secret, and the only algorithms that it verifies."""
+
+    value: Any = field(repr=False)
+    algorithms: tuple[str, ...]
+    key_id: str | None = None
+
+
 class JwtVerifier:
     """Verifies end users' tokens."""
 
     def __init__(self, rules: JwtRules) -> None:
         self._rules = rules
         self.has_jwks = bool(rules.jwks)
-        self._keys: dict[str, jwt.PyJWK] = {}
+        self._secrets = [VerificationKey(each, _SYMMETRIC) for each in (rules.secret, rules.old_secret) if each]
+        self._keys: list[VerificationKey] = []
         self._fetched_at = self._tried_at = float("-inf")
         self._fetching = asyncio.Lock()
 
@@ -88,24 +100,25 @@ class JwtVerifier:
             await self._refresh(None)
             await asyncio.sleep(FRESH_S)
 
-    async def _keys_for(self, token: str) -> list[str | jwt.PyJWK]:
+    async def _keys_for(self, token: str) -> list[VerificationKey]:
         """Return the keys to verify a token with: never a public key as if it were a secret."""
-        if self._rules.secret:
-            return [each for each in (self._rules.secret, self._rules.old_secret) if each]
-        found = await self._key_of(jwt.get_unverified_header(token).get("kid"))
-        return [] if found is None else [found]
+        if self._secrets:
+            return self._secrets
+        header = jwt.get_unverified_header(token)
+        found = await self._keys_of(header.get("kid"))
+        return [each for each in found if header.get("alg") in each.algorithms][:MAX_TRIED]
 
-    def _claims(self, token: str, signed_by: Sequence[str | jwt.PyJWK]) -> dict[str, Any]:
+    def _claims(self, token: str, keys: Sequence[VerificationKey]) -> dict[str, Any]:
         """Verify a token and return its claims.
 
         Errors: PyJWTError.
         """
-        for secret in signed_by:
+        for key in keys:
             with suppress(jwt.InvalidSignatureError):
                 return jwt.decode(
                     token,
-                    secret,
-                    algorithms=_SYMMETRIC if self._rules.secret else _ASYMMETRIC,
+                    key.value,
+                    algorithms=key.algorithms,
                     issuer=self._rules.issuer,
                     audience=self._rules.audience,
                     leeway=LEEWAY_S,
@@ -130,7 +143,7 @@ class JwtVerifier:
             identity=f"user:{subject}",
         )
 
-    async def _key_of(self, key_id: str | None) -> jwt.PyJWK | None:
+    async def _keys_of(self, key_id: str | None) -> list[VerificationKey]:
         await self._refresh(key_id)
         if time.monotonic() - self._fetched_at >= STALE_S:
             raise Unavailable(
@@ -147,13 +160,17 @@ class JwtVerifier:
 
     def _must_fetch(self, key_id: str | None) -> bool:
         now = time.monotonic()
-        is_stale = self._chosen(key_id) is None or now - self._fetched_at >= FRESH_S
+        is_stale = not self._chosen(key_id) or now - self._fetched_at >= FRESH_S
         return is_stale and now - self._tried_at >= REFETCH_S
 
-    def _chosen(self, key_id: str | None) -> jwt.PyJWK | None:
-        if key_id is None:  # allowed if there is only one key
-            return next(iter(self._keys.values())) if len(self._keys) == 1 else None
-        return self._keys.get(key_id)
+    def _chosen(self, key_id: str | None) -> list[VerificationKey]:
+        """Return the keys that a token may be signed with: all if it names none, or if no key has an id.
+
+        Source: RFC 7517, 4.5: `kid` is optional, and keys of different types may share one.
+        """
+        if key_id is None or all(each.key_id is None for each in self._keys):
+            return self._keys
+        return [each for each in self._keys if each.key_id == key_id]
 
     async def _fetch(self) -> None:
         try:
@@ -173,8 +190,8 @@ def is_url(place: str) -> bool:
     return place.startswith(("https://", "http://"))
 
 
-def fetch_keys(place: str) -> dict[str, jwt.PyJWK]:
-    """Read the public keys of a JWKS that can verify a signature, by their ids.
+def fetch_keys(place: str) -> list[VerificationKey]:
+    """Read the public keys of a JWKS that can verify a signature.
 
     Errors: OSError, also if the response is not HTTP or ends early; ValueError if it is not a JWKS.
     """
@@ -210,7 +227,7 @@ def _opened(place: str) -> HTTPResponse | BufferedReader:
     return answer
 
 
-def _usable(body: bytes) -> dict[str, jwt.PyJWK]:
+def _usable(body: bytes) -> list[VerificationKey]:
     """Parse the public keys of a JWKS; it may be empty, and then no token is valid.
 
     Errors: ValueError if it is not a JWKS.
@@ -219,13 +236,32 @@ def _usable(body: bytes) -> dict[str, jwt.PyJWK]:
     listed = found.get("keys") if isinstance(found, dict) else None
     if not isinstance(listed, list):
         raise ValueError("expected a JSON object with a list of 'keys'")  # noqa: TRY004  (as json itself raises)
-    usable: dict[str, jwt.PyJWK] = {}
+    usable: list[VerificationKey] = []
     for each in listed:
         with suppress(jwt.PyJWTError, ValueError, TypeError, AttributeError):  # unknown kinds of keys are skipped
-            made = jwt.PyJWK.from_dict(each)
-            if made.algorithm_name in _ASYMMETRIC and made.public_key_use in (None, "sig"):
-                usable[made.key_id or ""] = made
+            if _is_for_signatures(each):
+                usable.append(_verification_key(each))
     return usable
+
+
+def _is_for_signatures(jwk: Mapping[str, Any]) -> bool:
+    """Check `use` and `key_ops`, which are optional (RFC 7517, 4.2 and 4.3)."""
+    operations = jwk.get("key_ops")
+    may_verify = operations is None or (isinstance(operations, list) and "verify" in operations)
+    return may_verify and jwk.get("use") in (None, "sig")
+
+
+def _verification_key(jwk: Mapping[str, Any]) -> VerificationKey:
+    """Parse a key; without `alg` it verifies each algorithm of its type (RSA) or its curve.
+
+    Errors: PyJWTError, ValueError, TypeError if it is not a public key of a known kind.
+    """
+    made = jwt.PyJWK.from_dict({name: value for name, value in jwk.items() if name != "d"})  # never the private part
+    if made.algorithm_name not in _ASYMMETRIC:
+        raise ValueError("expected a public key")
+    value = made.Algorithm.prepare_key(made.key)  # checks that the curve fits `alg`
+    is_any = made.key_type == "RSA" and not jwk.get("alg")
+    return VerificationKey(value, _RSA if is_any else (made.algorithm_name,), jwk.get("kid"))
 
 
 def _scopes(claims: Mapping[str, Any], *, is_needed: bool) -> frozenset[Scope]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from gateway.auth import jwt as jwt_module
 from gateway.auth.authenticator import Authenticator
@@ -46,7 +46,10 @@ def private(kind: str, number: int = 0) -> PrivateKeyTypes:
 
 @cache
 def _private(kind: str, _number: int) -> PrivateKeyTypes:
-    return ec.generate_private_key(ec.SECP256R1()) if kind == "ES256" else rsa.generate_private_key(65_537, 2_048)
+    curves: dict[str, ec.EllipticCurve] = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
+    if kind in curves:
+        return ec.generate_private_key(curves[kind])
+    return ed25519.Ed25519PrivateKey.generate() if kind == "EdDSA" else rsa.generate_private_key(65_537, 2_048)
 
 
 def public(kind: str, key_id: str | None, number: int = 0) -> dict[str, Any]:
@@ -227,13 +230,87 @@ async def test_a_token_is_checked_with_the_key_that_it_names(tmp_path: Path, kin
     assert await users.verify(signed(private(kind), kind, "a")) is not None
     assert await users.verify(signed(private(kind, 1), kind, "a")) is None
     assert await users.verify(signed(private(kind), kind, "unknown")) is None
-    assert await users.verify(signed(private(kind), kind)) is None
 
 
-async def test_a_token_without_key_id_uses_the_only_key(tmp_path: Path) -> None:
-    users = by_file(tmp_path, public("ES256", None))
+@pytest.mark.parametrize("key_ids", [(None, None), ("a", "b"), ("a", None)], ids=["no ids", "ids", "one id"])
+async def test_a_token_without_key_id_is_checked_with_each_key(key_ids: tuple[str | None, str | None]) -> None:
+    keys = [public("ES256", key_id, number) for number, key_id in enumerate(key_ids)]
+    with served({"keys": keys}) as (url, _):
+        users = JwtVerifier(JwtRules(url, "", SHARED.issuer, SHARED.audience))
+
+        for number in range(2):
+            assert await users.verify(signed(private("ES256", number), "ES256")) is not None
+        assert await users.verify(signed(private("ES256", 2), "ES256")) is None
+
+
+async def test_a_token_that_names_a_key_is_checked_with_each_key_of_a_set_without_ids(tmp_path: Path) -> None:
+    users = by_file(tmp_path, public("ES256", None), public("ES256", None, 1))
+
+    for number in range(2):
+        assert await users.verify(signed(private("ES256", number), "ES256", "a")) is not None
+
+
+@pytest.mark.parametrize("other", ["RS256", "ES256"])
+async def test_two_keys_may_have_one_id(tmp_path: Path, other: str) -> None:
+    users = by_file(tmp_path, public("ES256", "a"), public(other, "a", 1))
+
+    assert await users.verify(signed(private("ES256"), "ES256", "a")) is not None
+    assert await users.verify(signed(private(other, 1), other, "a")) is not None
+
+
+async def test_a_token_is_checked_with_a_limited_number_of_fitting_keys(tmp_path: Path) -> None:
+    others = [public("RS256", None)] * jwt_module.MAX_TRIED
+    before = [public("ES256", None, 1)] * (jwt_module.MAX_TRIED - 1)
+    token = signed(private("ES256"), "ES256")
+
+    assert await by_file(tmp_path, *others, *before, public("ES256", None)).verify(token) is not None
+    assert await by_file(tmp_path, *before, public("ES256", None, 1), public("ES256", None)).verify(token) is None
+
+
+def without(name: str, jwk: dict[str, Any]) -> dict[str, Any]:
+    return {each: value for each, value in jwk.items() if each != name}
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"])
+async def test_an_rsa_key_without_algorithm_verifies_each_of_rsa(tmp_path: Path, algorithm: str) -> None:
+    key = public("RS256", "a")
+    token = signed(private("RS256"), algorithm, "a")
+
+    assert await by_file(tmp_path, without("alg", key)).verify(token) is not None
+    assert (await by_file(tmp_path, key).verify(token) is not None) == (algorithm == "RS256")
+
+
+@pytest.mark.parametrize("kind", ["ES256", "ES384", "ES512", "EdDSA"])
+async def test_a_key_on_a_curve_without_algorithm_verifies_that_of_its_curve(tmp_path: Path, kind: str) -> None:
+    users = by_file(tmp_path, without("alg", public("RS256", "a")), without("alg", public(kind, "a")))
+
+    assert await users.verify(signed(private(kind), kind, "a")) is not None
+
+
+@pytest.mark.parametrize("kind", ["RS256", "ES256", "EdDSA"])
+async def test_a_public_key_without_algorithm_verifies_no_secret_and_no_unsigned_token(
+    tmp_path: Path, kind: str
+) -> None:
+    key = without("alg", public(kind, None))
+    users = by_file(tmp_path, key, {"kty": "oct", "k": "c3Nz" * 12})
+
+    for secret in (key.get("n", key.get("x")), "sss" * 12):
+        assert await users.verify(signed(secret, "HS256")) is None
+    assert await users.verify(signed(None, "none")) is None
+
+
+async def test_a_key_whose_curve_does_not_fit_its_algorithm_does_not_affect_others(tmp_path: Path) -> None:
+    users = by_file(tmp_path, {**public("ES384", None), "alg": "ES256"}, public("ES256", None))
 
     assert await users.verify(signed(private("ES256"), "ES256")) is not None
+
+
+@pytest.mark.parametrize("kind", ["RS256", "ES256", "EdDSA"])
+async def test_of_a_private_key_the_public_part_verifies(tmp_path: Path, kind: str) -> None:
+    shown = jwt.get_algorithm_by_name(kind).to_jwk(private(kind), as_dict=True)
+    users = by_file(tmp_path, {**without("key_ops", shown), "kid": "a"})
+
+    assert await users.verify(signed(private(kind), kind, "a")) is not None
 
 
 async def test_a_public_key_is_never_used_as_a_shared_secret(tmp_path: Path) -> None:
@@ -269,6 +346,24 @@ async def test_a_key_that_was_added_is_fetched_when_a_token_names_it(monkeypatch
         assert await users.verify(signed(private("ES256"), "ES256", "a")) is None
 
 
+@pytest.mark.parametrize("key_ids", [("a", "b"), (None, None)], ids=["ids", "no ids"])
+async def test_while_keys_rotate_tokens_of_both_are_accepted(
+    monkeypatch: pytest.MonkeyPatch, key_ids: tuple[str | None, str | None]
+) -> None:
+    monkeypatch.setattr(jwt_module, "REFETCH_S", 0)
+    monkeypatch.setattr(jwt_module, "FRESH_S", 0)
+    old, new = (public("ES256", key_id, number) for number, key_id in enumerate(key_ids))
+    tokens = [signed(private("ES256", number), "ES256", key_id) for number, key_id in enumerate(key_ids)]
+    body: dict[str, Any] = {}
+    with served(body) as (url, _):
+        users = JwtVerifier(JwtRules(url, "", SHARED.issuer, SHARED.audience))
+        accepted = []
+        for body["keys"] in ([old], [old, new], [new]):
+            accepted.append([await users.verify(token) is not None for token in tokens])
+
+    assert accepted == [[True, False], [True, True], [False, True]]
+
+
 async def test_an_empty_jwks_rejects_all_tokens_after_the_next_fetch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,8 +386,9 @@ async def test_one_unusable_signing_key_does_not_affect_others(tmp_path: Path, o
     assert await users.verify(signed(private("ES256"), "ES256", "a")) is not None
 
 
-async def test_a_key_for_something_else_checks_no_signature(tmp_path: Path) -> None:
-    users = by_file(tmp_path, {**public("ES256", "a"), "use": "enc"})
+@pytest.mark.parametrize("purpose", [{"use": "enc"}, {"key_ops": ["sign"]}, {"key_ops": []}, {"key_ops": "verify"}])
+async def test_a_key_for_something_else_checks_no_signature(tmp_path: Path, purpose: dict[str, Any]) -> None:
+    users = by_file(tmp_path, {**public("ES256", "a"), **purpose})
 
     assert await users.verify(signed(private("ES256"), "ES256", "a")) is None
 
@@ -379,7 +475,7 @@ def test_a_set_may_hold_keys_of_kinds_that_are_not_known(tmp_path: Path) -> None
     file = tmp_path / "jwks.json"
     file.write_text(json.dumps({"keys": [None, {}, {"kty": "later", "kid": "b"}]}))
 
-    assert jwt_module.fetch_keys(str(file)) == {}
+    assert jwt_module.fetch_keys(str(file)) == []
 
 
 @pytest.mark.parametrize(
