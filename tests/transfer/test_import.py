@@ -110,6 +110,17 @@ def test_a_thread_that_occurs_twice_in_one_import_is_imported_once(database_url:
     assert held(database_url) == ["thread_a", ONE]
 
 
+def test_of_two_different_objects_with_one_id_the_first_is_kept(database_url: str) -> None:
+    first = [a_thread(metadata={"n": "1"}), a_message(ONE, metadata={"n": "1"})]
+    others = [a_thread(metadata={"n": "2"}), a_message(ONE, metadata={"n": "2"})]
+
+    take(database_url, *first, *others)
+    again = run("import", "--database-url", database_url, given=lines(others))
+
+    assert (again.exit_code, again.stderr) == (0, "Threads: 0, messages: 0, already present: 2, rejected: 0.\n")
+    assert [line["metadata"] for line in map(orjson.loads, give(database_url).splitlines())] == [{"n": "1"}] * 2
+
+
 def test_messages_that_were_written_since_the_last_import_are_added(database_url: str) -> None:
     take(database_url, a_thread(), a_message(ONE, created_at=1))
 
