@@ -15,7 +15,7 @@ from gateway.cli import database_checks, doctor
 from gateway.store.engines import base
 from gateway.store.engines.open import open_engines
 from gateway.store.schema.revision import HEAD
-from tests.auth.test_jwt import public
+from tests.auth.signing import public
 from tests.exports import a_run, a_step, a_thread, run, take
 
 if TYPE_CHECKING:
