@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 PAGES: Final = ("docs/graphql.md", "docs/sidebar.md")
 _PLACE: Final = "127.0.0.1:8000"
 _RETRY: Final = "retryAttempts: Infinity"
-_AT_ONCE: Final = "retry: async () => {}, retryWait: async () => {}"  # by graphql-sse's name for it, and graphql-ws's
+_SOON: Final = "{0}: () => new Promise((resolve) => setTimeout(resolve, 50))"
+_PAUSES: Final = ", ".join(_SOON.format(name) for name in ("retry", "retryWait"))  # of graphql-sse, and of graphql-ws
 _RELAY: Final = CLIENTS / "node_modules" / "relay-compiler" / "cli.js"
 
 
@@ -25,9 +26,9 @@ def files() -> dict[str, str]:
 
 
 def lay_out(folder: Path, base_url: str) -> Path:
-    """Write the files for a server, let clients connect again without waiting, and give the folder."""
+    """Write the files for a server, let clients connect again soon, and give the folder."""
     for name, text in files().items():
-        told = text.replace(_PLACE, base_url.removeprefix("http://")).replace(_RETRY, f"{_RETRY}, {_AT_ONCE}")
+        told = text.replace(_PLACE, base_url.removeprefix("http://")).replace(_RETRY, f"{_RETRY}, {_PAUSES}")
         (folder / name).write_text(told)
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "node_modules").symlink_to(CLIENTS / "node_modules")
