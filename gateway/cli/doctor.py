@@ -24,7 +24,7 @@ from gateway.settings.database_url import is_sqlite
 from gateway.settings.load import misspelled
 from gateway.settings.models import load_models
 from gateway.settings.table import Settings
-from gateway.store.engines.sqlite import can_lose_commits
+from gateway.store.engines.sqlite import can_lose_commits, refuse_old_version
 from gateway.store.files.database_files import sqlite_file
 from gateway.store.files.server_lock import holder_of
 from gateway.store.maintenance.inspect import Inspection, inspect_database
@@ -102,6 +102,7 @@ async def _server(settings: Settings) -> Finding:
 
 
 async def _sqlite(settings: Settings) -> Finding:
+    refuse_old_version()
     version = sqlite3.sqlite_version
     if not can_lose_commits():
         return Finding(Level.OK, f"version {version}")

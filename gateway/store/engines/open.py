@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def open_engines(url: str, timeouts: Timeouts | None = None) -> Engines:
     """Create the engines for a database URL; nothing is connected yet. Without time-outs none apply.
 
-    Errors: InvalidSetting where the URL is of another database.
+    Errors: InvalidSetting where the URL is of another database, or this Python's SQLite is too old.
     """
     if is_sqlite(url):
         return open_sqlite(make_url(url))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import Select, event, func
 
+from gateway.errors import InvalidSetting
 from gateway.store.engines import base
 from gateway.store.engines.async_engine import create_async_engine
 from gateway.store.engines.base import Engines
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+OLDEST: Final = (3, 39)  # IS DISTINCT FROM, in triggers that databases have; RETURNING needs 3.35
 _PACKED: Final = "SELECT packed("
 _FEW: Final = 4  # columns, below which the function does not pay
 READERS: Final = 4  # threads that read at once; more would only wait for the interpreter's lock
@@ -132,7 +134,11 @@ class SqliteInThread:
 
 
 def open_sqlite(url: URL) -> Engines:
-    """Create the engines of a SQLite database; nothing is connected yet."""
+    """Create the engines of a SQLite database; nothing is connected yet.
+
+    Errors: InvalidSetting where this Python's SQLite is too old.
+    """
+    refuse_old_version()
     # One connection writes: SQLite has one writer anyway, waiting in our queue is fair, and with a second one
     # SQLite before 3.51.3 could lose commits when both checkpoint the log (its "WAL-reset" bug).
     url = url.set(drivername="sqlite+aiosqlite")
@@ -195,6 +201,21 @@ def _begin_write(connection: Connection) -> None:
     # A deferred transaction would fail, instead of wait, when another process writes between its read and write.
     if not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def refuse_old_version() -> None:
+    """Refuse a SQLite that does not know all of our statements.
+
+    Errors: InvalidSetting.
+    """
+    if sqlite3.sqlite_version_info >= OLDEST:
+        return
+    oldest = ".".join(map(str, OLDEST))
+    message = (
+        f"GATEWAY_DATABASE_URL: expected SQLite {oldest} or later, and this Python has {sqlite3.sqlite_version}. "
+        f"Use PostgreSQL, or a Python with SQLite {oldest} or later."
+    )
+    raise InvalidSetting(message)
 
 
 def can_lose_commits() -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.errors import BackupFailed, DatabaseDamaged, RestoreFailed
 from gateway.store.engines.errors import is_busy
+from gateway.store.engines.sqlite import refuse_old_version
 from gateway.store.files.database_files import BESIDE, beside, require_own_log, sqlite_file
 from gateway.store.files.private_files import sync_folder
 
@@ -54,7 +55,7 @@ def back_up(url: str, target: Path) -> int:
 def restored_copy(source: Path, target: Path) -> Iterator[Path]:
     """Copy a backup beside its target database, and check it; without `replace` it is removed at the end.
 
-    Errors: RestoreFailed where it is damaged, or not of this program; DatabaseDamaged; OSError.
+    Errors: RestoreFailed where it is damaged, or not of this program; InvalidSetting; DatabaseDamaged; OSError.
     """
     if not source.exists():
         raise RestoreFailed(f"There is no backup '{source}'.")
@@ -105,7 +106,11 @@ def _copy(source: Path, copy: Path) -> None:
 
 
 def _read(source: Path) -> sqlite3.Connection:
-    """Open a database read-only, with its snapshot of now."""
+    """Open a database read-only, with its snapshot of now.
+
+    Errors: InvalidSetting where this Python's SQLite is too old, which would take the database for a damaged one.
+    """
+    refuse_old_version()
     connection = sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
     connection.execute("BEGIN")
     connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
