@@ -93,6 +93,14 @@ def take_page(found: Iterable[R], limit: int) -> PageRows[R]:
     return PageRows(kept, has_more=True)
 
 
+def take_first(found: Iterable[R], limit: int) -> PageRows[R]:
+    """Take the rows of one page, whose bytes are not limited, from all that a statement has found."""
+    kept = list(found)
+    has_more = len(kept) > limit
+    del kept[limit:]
+    return PageRows(kept, has_more)
+
+
 def take_all(found: Iterable[R]) -> list[R]:
     """Take all rows; the last value of each is the stored size of its item, or 0 where it has none.
 

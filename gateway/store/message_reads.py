@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from gateway.domain import wire
 from gateway.domain.message import append_texts, grow_content
-from gateway.domain.page import AS_ROWS, WHOLE, AnswerBudget, EdgeFlags, PageRows, Rows, take_all, take_page
+from gateway.domain.page import AS_ROWS, WHOLE, AnswerBudget, EdgeFlags, PageRows, Rows, take_all, take_first, take_page
 from gateway.domain.thread_list import NOTHING
 from gateway.store import rows
 from gateway.store.statements import following, messages, postgres_pages
@@ -110,23 +110,25 @@ class MessageReads:
         return list(map(AS_ROWS, [(*found, fields, edges, thread) for found in pages]))
 
     async def _beside(
-        self, page: PageRequest, beside: Beside, build: Build, reach: Reach, *arguments: Any
+        self, take: Take[PageRows[Any]], page: PageRequest, beside: Beside, build: Build, reach: Reach, *arguments: Any
     ) -> ThreadPage:
         """Return a page of the threads that a statement selects, with what `beside` requests.
 
-        Errors: AnswerTooLarge where the messages are larger than the limit of one response.
+        If it requests messages, a function takes the page from rows that end with their stored bytes.
+        Errors: those of this function.
         """
-        if beside == NOTHING:
-            return rows.thread_page(await self._rows(build, reach, *arguments), page)
         read = beside.message
+        if read is None:
+            take = partial(take_first, limit=page.limit)
+        if beside == NOTHING:
+            return rows.thread_page(await self._taken(take, build, reach, *arguments), page)
         fields = () if read is None else _with(read.fields, "id")
         selected = _selected(fields)
-        take: Take[list[Any]] = list if read is None else take_all
         if read is not None:
             beside = beside._replace(message=read._replace(page=_one_less(read.page), fields=selected))
         found = await self._taken(take, select_beside, build, self._connection.is_sqlite, beside, reach, *arguments)
         if messages.DELTAS in selected:
-            complete(selected, found)
+            complete(selected, found.rows)
         names = rows.names_of(selected, beside.also, has_unread=beside.reader is not None)
         return rows.thread_page(found, page, names, fields)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.domain import change, snapshot, wire
 from gateway.domain.idempotency import KeyRecord
-from gateway.domain.page import Order, PageRequest, take_page
+from gateway.domain.page import Order, PageRequest, PageRows, take_all, take_page
 from gateway.domain.principal import Reach, owner_digest
 from gateway.domain.run import PaidRun, Run
 from gateway.domain.thread_list import ALL, NOTHING, Beside, OrderBy, ThreadPage
@@ -43,7 +43,7 @@ from gateway.store.statements import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from gateway.domain.api_key import ApiKey
     from gateway.domain.change import Change, Topic
@@ -80,16 +80,14 @@ class Reads(MessageReads):
     async def list_threads(
         self, reach: Reach, page: PageRequest, selected: Selection = ALL, beside: Beside = NOTHING
     ) -> ThreadPage:
-        """Return one page of threads.
-
-        Errors: AnswerTooLarge where the messages beside them are larger than the limit of one response.
-        """
+        """Return one page of threads; it ends early where the messages beside them are larger than a page."""
         own = selected.narrow(reach)
         if own is None:
             return ThreadPage((), has_more=False)
         located, values = selected.located(page)
         few = await self._few(own, selected)
-        return await self._beside(page, beside, _LIST[selected.by], own, located, values | few)
+        take = partial(take_page, limit=page.limit)
+        return await self._beside(take, page, beside, _LIST[selected.by], own, located, values | few)
 
     async def list_changes(self, reach: Reach, thread_id: str, position: int, limit: int) -> Batch[Change]:
         """Return the changes of a thread after a position, in order; what was deleted meanwhile is omitted."""
@@ -255,10 +253,10 @@ class Reads(MessageReads):
     async def list_beside(self, reach: Reach, thread_ids: Sequence[str], beside: Beside) -> ThreadPage:
         """Return threads in no order, with what `beside` requests; unknown threads are omitted.
 
-        Errors: AnswerTooLarge, as of `list_threads`.
+        Errors: AnswerTooLarge where their messages are larger than the limit of one response.
         """
         wanted, everything = wire.dump_text(thread_ids), PageRequest(len(thread_ids))
-        return await self._beside(everything, beside, threads.threads_by_ids, reach, wanted)
+        return await self._beside(_take_whole, everything, beside, threads.threads_by_ids, reach, wanted)
 
     async def find_end(self, reach: Reach, thread_id: ThreadId, reader: str) -> tuple[int, int | None]:
         """Return the last position of a thread, and that of a reader, if there is one.
@@ -395,6 +393,10 @@ _CHANGES: dict[str, Callable[[Any, Mapping[str, Run], Mapping[str, Thread]], Cha
         change.ThreadUpdated(row[_POSITION], own[row[_ID]]) if row[_ID] in own else None
     ),
 }
+
+
+def _take_whole(found: Iterable[Any]) -> PageRows[Any]:
+    return PageRows(take_all(found), has_more=False)
 
 
 def _given(seen: Snapshot) -> tuple[int, str | None]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from gateway.domain.idempotency import IdempotencyKey
-    from gateway.domain.page import Fields, PageRequest
+    from gateway.domain.page import Fields, PageRequest, PageRows
 
 Values = dict[str, Any]
 
@@ -43,16 +43,16 @@ def threads_of(found: Iterable[Sequence[Any]]) -> list[Thread]:
     return list(map(_AS_THREAD, found))
 
 
-def thread_page(found: Sequence[Any], page: PageRequest, names: Fields = (), fields: Fields = ()) -> ThreadPage:
+def thread_page(found: PageRows[Any], page: PageRequest, names: Fields = (), fields: Fields = ()) -> ThreadPage:
     """Convert rows of THREAD_COLUMNS, or of `select_beside` with names of its columns, to a page."""
-    kept = list(found[: page.limit])
+    kept, has_more = found
     if page.from_end:
         kept.reverse()
     if not names:
-        return ThreadPage(tuple(map(_AS_THREAD, kept)), len(found) > page.limit)
+        return ThreadPage(tuple(map(_AS_THREAD, kept)), has_more)
     begin = names.index(_OF_THREAD[0])
     own = map(itemgetter(slice(begin, begin + len(_OF_THREAD))), kept)
-    return ThreadPage(tuple(map(_AS_THREAD, own)), len(found) > page.limit, 0, kept, names, fields)
+    return ThreadPage(tuple(map(_AS_THREAD, own)), has_more, 0, kept, names, fields)
 
 
 @lru_cache(64)

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.core import messages, streaming, transfer
+from gateway.core import messages, streaming, threads, transfer
 from gateway.core.paging import ends_of
 from gateway.domain import ids, page
 from gateway.domain.change import MessageCreated, MessageUpdated
 from gateway.domain.message import Message, MessagePatch, Status
 from gateway.domain.page import WIRE, Order, PageRead, PageRequest
+from gateway.domain.principal import Principal, Reach
+from gateway.domain.thread_list import Beside, OrderBy, Selection
 from gateway.errors import AnswerTooLarge
 from gateway.store.statements import page_bytes
 from gateway.store.store import opened_store
@@ -25,10 +27,10 @@ if TYPE_CHECKING:
 
     from gateway.core import Store
     from gateway.domain.ids import ThreadId
-    from gateway.domain.principal import Principal
 
 AT_MOST = 600  # bytes of a page in these tests
 RUNS = (None, "run_a")
+LAST = Beside(PageRead((), PageRequest(1), with_more=False))
 FIELDS = [("id",), ("role_value", "created_at"), ("metadata_json", "content_json"), Message._fields]
 SIZES = st.lists(st.integers(0, 300) | st.integers(300, 900), min_size=1, max_size=20)
 
@@ -110,6 +112,33 @@ async def test_pages_of_several_threads_equal_single_ones_or_are_too_large(
         pages = await messages.list_pages(store, who, PageRead(several, asked))
 
         assert pages == alone
+
+
+@given(
+    sizes=st.lists(st.none() | st.integers(0, 900), min_size=1, max_size=12),
+    limit=st.integers(1, 8),
+    by=st.sampled_from(OrderBy),
+    is_forward=st.booleans(),
+)
+async def test_paging_with_last_messages_visits_every_thread_once(
+    store: Store, *, sizes: list[int | None], limit: int, by: OrderBy, is_forward: bool
+) -> None:
+    who = Principal(Reach("default", owner=ids.new_thread_id()))
+    made = dict([await _thread_ending_in(store, who, size) for size in sizes])
+    selected, met, has_more = Selection(by), list[str](), True
+    cursor: str | None = None
+    while has_more:
+        after, before = (cursor, None) if is_forward else (None, cursor)
+        asked = PageRequest(limit, Order.ASC, after, before, from_end=not is_forward)
+        found = await threads.list_page(store, who, asked, selected, LAST)
+        in_turn = found.items if is_forward else found.items[::-1]
+        met += [each.id for each in in_turn]
+        cursor, has_more = selected.cursor_of(in_turn[-1]), found.has_more
+        stored = [row[-1] for row in found.rows]
+        assert len(stored) == 1 or sum(stored) <= AT_MOST
+        assert [each and each.text for each in found.last_messages()] == [made[each.id] for each in found.items]
+
+    assert sorted(met) == sorted(made)
 
 
 @given(sizes=SIZES)
@@ -196,6 +225,16 @@ async def test_deltas_of_a_message_in_progress_count_as_its_bytes(store: Store, 
 
 async def _grow(store: Store, who: Principal, message: Message, text: str) -> None:
     await streaming.append_text(store, who, message.id, text)
+
+
+async def _thread_ending_in(store: Store, who: Principal, size: int | None) -> tuple[ThreadId, str | None]:
+    """Make a thread whose last message has such a size, or none, and return the text of this message."""
+    thread_id = await make_thread(store, who)
+    if size is None:
+        return thread_id, None
+    for text in ("before", "x" * size):
+        await put_message(store, who, thread_id, content=[text_part(text)])
+    return thread_id, "x" * size
 
 
 async def _thread_of(store: Store, who: Principal, sizes: list[int]) -> tuple[ThreadId, list[Entry]]:

@@ -92,6 +92,25 @@ async def test_pages_with_too_many_bytes_in_total_are_refused(store: Store, who:
     assert three == TOO_LARGE
 
 
+@pytest.mark.parametrize("compiled", [True])
+async def test_an_inbox_of_large_messages_ends_early_and_continues_at_its_end(
+    store: Store, who: Principal, graphql: GraphQL
+) -> None:
+    for _ in range(18):
+        await put_message(store, who, await make_thread(store, who), content=[text_part("x" * 1_000_000)])
+    query = """query($after: String) { threads(orderBy: ACTIVITY, first: 100, after: $after) {
+      nodes { id preview(length: 10) lastMessage { id } } pageInfo { hasNextPage endCursor } } }"""
+    pages = [(await graphql.answer(query))["data"]["threads"]]
+    while (place := pages[-1]["pageInfo"])["hasNextPage"]:
+        pages.append((await graphql.answer(query, after=place["endCursor"]))["data"]["threads"])
+
+    nodes = [node for each in pages for node in each["nodes"]]
+
+    assert [len(each["nodes"]) for each in pages] == [8, 8, 2]
+    assert {each["preview"] for each in nodes} == {"x" * 10 + "…"}
+    assert len({each["id"] for each in nodes}) == 18
+
+
 @EITHER
 async def test_nodes_returns_all_messages_or_an_error(store: Store, who: Principal, graphql: GraphQL) -> None:
     thread_id = await make_thread(store, who)

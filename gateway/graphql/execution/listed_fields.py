@@ -45,7 +45,7 @@ PREFETCHED: Final = {
     name: f"prefetched_{name}"
     for name in ("messages", "preview", "lastMessage", "unreadCount", "readUpTo", "forkedFrom")
 }
-_OF_MESSAGE: Final = {"messages", "preview", "lastMessage"}
+_WITH_MESSAGE: Final = {"messages", "lastMessage"}  # in the response; a preview is short
 _OF_PREVIEW: Final = ("content_json", "plain_text")
 _ARGUMENTS: Final = ("order", "runId", "limit", "first", "last", "after", "before")
 
@@ -64,7 +64,7 @@ class ListedFields:
         Errors: AnswerTooLarge.
         """
         if self.beside.message is not None:
-            context.count_prefetched(found.rows, times=len(_OF_MESSAGE & self.values.keys()))
+            context.count_prefetched(found.rows, times=len(_WITH_MESSAGE & self.values.keys()))
         for name, make in self.values.items():
             # Without Python code for each of them.
             deque(map(setattr, found.items, repeat(PREFETCHED[name]), make(found)), 0)
