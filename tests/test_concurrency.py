@@ -9,6 +9,7 @@ import pytest
 from gateway.concurrency import WOKEN_AT_ONCE, Event, Inbox, Loader, SharedCalls, WaitingLine
 from gateway.domain.ids import ThreadId
 from gateway.events.hub import Hub
+from tests.pace import patience
 
 
 async def test_all_waiters_of_an_event_continue_once_it_is_set() -> None:
@@ -18,7 +19,7 @@ async def test_all_waiters_of_an_event_continue_once_it_is_set() -> None:
 
     event.set()
 
-    await asyncio.wait_for(asyncio.gather(*waiting), 1)
+    await asyncio.wait_for(asyncio.gather(*waiting), patience(1))
     assert event.is_set()
 
 
@@ -41,7 +42,7 @@ async def test_a_cancelled_waiter_does_not_cancel_others() -> None:
     await asyncio.wait({impatient})
     event.set()
 
-    await asyncio.wait_for(patient, 1)
+    await asyncio.wait_for(patient, patience(1))
     assert impatient.cancelled()
 
 
@@ -53,7 +54,7 @@ async def test_an_event_that_is_set_and_cleared_at_once_releases_all_waiters() -
     event.set()
     event.clear()
 
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, patience(1))
 
 
 async def test_items_are_received_in_the_order_of_their_arrival() -> None:
@@ -74,7 +75,7 @@ async def test_a_receiver_waits_for_the_next_item() -> None:
 
     inbox.put_nowait("a")
 
-    assert await asyncio.wait_for(taking, 1) == "a"
+    assert await asyncio.wait_for(taking, patience(1)) == "a"
 
 
 async def test_no_item_is_lost_when_a_receiver_is_cancelled_as_it_arrives() -> None:
@@ -119,7 +120,7 @@ async def test_each_waits_in_a_line_until_its_own_time(first_s: float) -> None:
     waiting = [line.join(_in(each)) for each in (first_s, 0.0, 60.0)]
     over = [each for each, until_s in zip(waiting, (first_s, 0.0, 60.0), strict=True) if not until_s]
 
-    done, _ = await asyncio.wait(over, timeout=10)
+    done, _ = await asyncio.wait(over, timeout=patience(10))
 
     assert done == set(over)
     assert all(isinstance(each.exception(), TimeoutError) for each in over)
@@ -132,7 +133,7 @@ async def test_who_joins_a_line_after_a_time_out_has_a_time_out_too() -> None:
     with pytest.raises(TimeoutError):
         await line.join(_in(0))
 
-    done, _ = await asyncio.wait([line.join(_in(0))], timeout=10)
+    done, _ = await asyncio.wait([line.join(_in(0))], timeout=patience(10))
 
     assert done
 
@@ -141,7 +142,7 @@ async def test_those_who_still_wait_at_a_time_out_have_their_own_later() -> None
     line = WaitingLine[str]()
     first, second = line.join(_in(0)), line.join(_in(0.001))
 
-    done, _ = await asyncio.wait([first, second], timeout=10)
+    done, _ = await asyncio.wait([first, second], timeout=patience(10))
 
     assert done == {first, second}
 
@@ -276,7 +277,7 @@ async def test_keys_that_were_asked_for_by_a_cancelled_task_are_loaded_for_the_o
 
     first.cancel()
 
-    assert await asyncio.wait_for(second, 1) == "B"
+    assert await asyncio.wait_for(second, patience(1)) == "B"
     assert shelf.loaded == [["a", "b"]]
 
 

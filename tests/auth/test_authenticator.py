@@ -23,6 +23,7 @@ from gateway.errors import NotFound, Unauthorized, Unavailable
 from gateway.web.request import Headers, as_headers
 from tests.graphql.serving import statements_of
 from tests.make import make_thread
+from tests.pace import patience
 
 if TYPE_CHECKING:
     from gateway.core import Store
@@ -232,7 +233,7 @@ async def test_a_connection_is_closed_when_its_key_is_revoked(store: Store) -> N
         authenticator.on_revocation(await authenticator.authenticate(other_secret), other_gone.set),
     ):
         await api_keys.revoke(store, made.id)
-        await asyncio.wait_for(gone.wait(), 60)
+        await asyncio.wait_for(gone.wait(), patience(60))
 
     assert not other_gone.is_set()
     for task in looking:

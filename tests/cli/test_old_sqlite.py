@@ -1,4 +1,4 @@
-"""A Python whose SQLite does not know all statements is told so in one line, by whatever opens the database."""
+"""A Python whose SQLite does not know all statements is refused in one line by whatever opens the database."""
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ async def start(program: str, profile: Path, prefix: tuple[str, ...] = ()) -> As
         listening.cancel()
         outgoing.close()  # without its pipe, the browser ends
         try:
-            await asyncio.wait_for(process.wait(), 10)
+            await asyncio.wait_for(process.wait(), patience(10))
         except TimeoutError:
             process.kill()
             await process.wait()

@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tests.pace import patience
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -58,7 +60,7 @@ async def serve(programs: Path, folder: Path, prefix: tuple[str, ...] = ()) -> A
     server = await asyncio.create_subprocess_exec(*command, cwd=folder, stderr=asyncio.subprocess.PIPE)
     assert server.stderr is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(patience(30)):
             while not (found := re.search(rb"GraphQL +(http://\S+)/graphql", await server.stderr.readline())):
                 assert server.returncode is None
         yield found[1].decode()

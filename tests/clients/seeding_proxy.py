@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 import httpx
 
 from tests.asgi import body_of
+from tests.pace import patience
 from tests.runs.fake_model import Act, Script, chunk, echoes
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class SeedingProxy:
 
     async def _call(self, method: str, path: str, **more: Any) -> httpx.Response:
         # One for each request: what runs this application ends without a word to it.
-        async with httpx.AsyncClient(base_url=self._base_url, timeout=30, verify=_TLS) as client:
+        async with httpx.AsyncClient(base_url=self._base_url, timeout=patience(30), verify=_TLS) as client:
             return await client.request(method, path, **more)
 
     async def _post(self, path: str, body: Any, method: str = "POST") -> Any:

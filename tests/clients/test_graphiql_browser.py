@@ -23,6 +23,7 @@ from tests.clients import chromium, installed
 from tests.clients.cut_off import Network, NotPermittedError, cut_off
 from tests.clients.node import made_once
 from tests.lacking import lacking
+from tests.pace import patience
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,7 +53,7 @@ class Visit:
 
     async def type(self, editor: str, text: str) -> None:
         """Put a text into an editor as a person does."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(patience(60)):
             # An editor that has just been shown finds its size a little later, and a click may miss it.
             while not await self.tab.run(f"document.activeElement.closest({editor!r}) !== null"):
                 await self.tab.click(f"{editor} .view-lines")

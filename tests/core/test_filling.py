@@ -19,6 +19,7 @@ from gateway.domain.thread import NewFork
 from gateway.domain.thread_list import ALL, OrderBy, Selection, ThreadFilter
 from gateway.errors import NotFound, Unavailable
 from tests.following import say, take
+from tests.pace import patience
 from tests.stepping import stepping
 
 if TYPE_CHECKING:
@@ -268,7 +269,7 @@ async def test_a_key_of_a_fork_that_broke_off_is_free(store: Store, source: Thre
 
 async def test_other_writers_go_on_between_the_transactions_of_a_fork(store: Store, source: ThreadId) -> None:
     async def write(number: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             await say(store, SHOP, source, str(number))
 
     copy = await fork_with(store, source, write)

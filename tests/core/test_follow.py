@@ -24,6 +24,7 @@ from tests.following import (
     take,
     until,
 )
+from tests.pace import patience
 
 if TYPE_CHECKING:
     from gateway.core import Store
@@ -154,7 +155,7 @@ async def test_a_cursor_of_another_epoch_is_unknown_and_its_followers_are_ended(
 
     await epochs.renew(store)
     watching = asyncio.create_task(epochs.watch(store, hub))
-    ended = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 30)
+    ended = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), patience(30))
     watching.cancel()
 
     assert [type(each) for each in ended] == [Unavailable, Unavailable]
@@ -320,7 +321,7 @@ async def test_followers_hold_no_connection_while_they_wait(
     assert not any(each.done() for each in waiting)
     await messages.get(store, who, thread, first)
     await say(store, who, thread, "2")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(patience(30)):
         heard = [message.text for _, message, _ in await asyncio.gather(*waiting)]
 
     assert heard == ["2"] * len(found)

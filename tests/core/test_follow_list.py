@@ -229,7 +229,8 @@ async def test_one_read_for_each_change_serves_all_followers(
 
     async def counting(own: Reads, reach: Reach, seen: Snapshot, *others: Any) -> Any:
         found = await read(own, reach, seen, *others)
-        reads.append((seen, found.seen))
+        if found.items:  # the hint of a server may come again by the database, after the change was read
+            reads.append((seen, found.seen))
         return found
 
     monkeypatch.setattr(Reads, "list_thread_changes", counting)

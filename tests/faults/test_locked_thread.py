@@ -18,7 +18,7 @@ from gateway.store.transactions import Transactions
 from gateway.store.turns import AT_ONCE, MAX_WAITING, Turns
 from tests.following import PATIENCE_S
 from tests.live.server import serving
-from tests.pace import patience
+from tests.pace import SLOWNESS, patience
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 LOCK: Final = "SELECT 1 FROM threads WHERE id = $1 FOR UPDATE"
 WAITING: Final = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+# All of them within the time of the lock, also on a slow machine.
+ROUNDS: Final = max(2, round(25 / SLOWNESS))
 HELLO: Final = {"role": "user", "content": "Hello"}
 
 
@@ -65,7 +67,7 @@ async def test_nobody_else_waits_while_writers_wait_for_a_locked_thread(
                 await stranger.execute(LOCK, locked.rpartition("/")[2])
                 writing = [asyncio.create_task(each) for each in writers(http, locked, message)]
                 await until_waiting(postgres_url)
-                others = [answer for _ in range(25) for answer in await ask_others(http, locked, other)]
+                others = [answer for _ in range(ROUNDS) for answer in await ask_others(http, locked, other)]
                 waiting = await stranger.fetchval(WAITING)
             await asyncio.gather(*writing)
 

@@ -15,6 +15,7 @@ from gateway.domain.message import Message, NewMessage, Role, Status
 from gateway.transfer.exporter import export
 from tests.following import begin, make_thread, text_part
 from tests.live.inside import WHO
+from tests.pace import patience
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -85,7 +86,7 @@ def _message(raw: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def client(live_server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=live_server.base_url, timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=live_server.base_url, timeout=patience(60), trust_env=False) as client:
         yield client
 
 
@@ -131,7 +132,7 @@ async def test_appended_text_counts_with_the_text_already_stored(inside: Inside,
     most = bounds.TEXT.number
     begun = await begin(inside.store, WHO, thread, text_part("x" * (most - 2)), text_part("\U0001f600"))
 
-    async with httpx.AsyncClient(base_url=inside.base_url, timeout=60, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=inside.base_url, timeout=patience(60), trust_env=False) as http:
         taken, refused = [
             (await http.post("/graphql", json={"query": APPEND, "variables": {"input": given}})).json()
             for given in [{"messageId": begun.id, "text": "y"}] * 2
@@ -145,7 +146,7 @@ async def test_appended_text_cannot_add_a_part_over_the_limit(inside: Inside, th
     image = {"type": "image_file", "image_file": {"file_id": "file-1"}}
     begun = await begin(inside.store, WHO, thread, *[image] * bounds.CONTENT_PARTS.number)
 
-    async with httpx.AsyncClient(base_url=inside.base_url, timeout=60, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=inside.base_url, timeout=patience(60), trust_env=False) as http:
         given = {"messageId": begun.id, "text": "y"}
         refused = (await http.post("/graphql", json={"query": APPEND, "variables": {"input": given}})).json()
 
@@ -167,7 +168,7 @@ async def large(inside: Inside) -> Message:
 
 @pytest.fixture
 async def http(inside: Inside) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=inside.base_url, timeout=60, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=inside.base_url, timeout=patience(60), trust_env=False) as client:
         yield client
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.domain import bounds
 from tests.live.subscribing import socket_to
+from tests.pace import patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +118,7 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
 
 @pytest.fixture(scope="module")
 def client(live_server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=live_server.base_url, timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=live_server.base_url, timeout=patience(60), trust_env=False) as client:
         yield client
 
 

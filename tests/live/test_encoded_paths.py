@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.pace import patience
+
 if TYPE_CHECKING:
     from tests.live.server import Server
 
@@ -17,7 +19,7 @@ PREFIXES = ("/v1", "/openai/v1", "/openai")
 
 def ask(server: Server, path: str, method: str = "GET", body: Any = None) -> tuple[int, Any]:
     """Send a path byte for byte, and read the answer, which is JSON whatever it says."""
-    with closing(HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+    with closing(HTTPConnection("127.0.0.1", server.port, timeout=patience(30))) as connection:
         sent = None if body is None else json.dumps(body)
         connection.request(method, path, sent, {"content-type": "application/json"})
         answer = connection.getresponse()

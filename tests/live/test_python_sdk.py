@@ -19,6 +19,7 @@ from tests.clients.python_sdk import CLIENTS, summary
 from tests.clients.sdk_checks import CHECKS
 from tests.live.conftest import OLD_SDK
 from tests.live.server import ROOT
+from tests.pace import patience
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,7 @@ def test_an_old_sdk_can_parse_every_response(live_server: Server, old_sdk: Path)
         env={**os.environ, "PYTHONPATH": str(old_sdk)},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=patience(100),
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

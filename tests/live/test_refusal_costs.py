@@ -59,7 +59,7 @@ class Measured:
 
     def __init__(self, server: Server, key: str) -> None:
         self._process = Path(f"/proc/{server.process.pid}")
-        self._http = httpx.Client(base_url=server.base_url, timeout=60, trust_env=False)
+        self._http = httpx.Client(base_url=server.base_url, timeout=patience(60), trust_env=False)
         self.known = {"authorization": f"Bearer {key}"}
 
     def close(self) -> None:

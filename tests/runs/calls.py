@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from tests.pace import patience
 from tests.rest.calls import add
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ async def create(rest: httpx.AsyncClient, thread_id: str, assistant_id: str, **b
 
 async def poll(rest: httpx.AsyncClient, run: Any, *but: str) -> Any:
     """Read a run until it waits for nothing but its client, or is in one of some statuses."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience(20)):
         while True:
             answer = await rest.get(f"/threads/{run['thread_id']}/runs/{run['id']}")
             assert answer.status_code == 200, answer.text
@@ -55,6 +56,6 @@ async def stream(rest: httpx.AsyncClient, path: str, **body: Any) -> str:
 
 async def until_begun(rest: httpx.AsyncClient, thread_id: str) -> None:
     """Wait for the first message of a thread."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience(20)):
         while not await texts(rest, thread_id):  # noqa: ASYNC110  (what is waited for is in the database)
             await asyncio.sleep(0.01)

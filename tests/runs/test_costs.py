@@ -18,6 +18,7 @@ from gateway.runs.models.interface import (
     ToolCallDelta,
 )
 from gateway.runs.worker import Worker
+from tests.pace import patience
 from tests.runs.scripted import USAGE, Scripted
 from tests.runs.test_worker import make_run, until, until_written, working
 
@@ -80,7 +81,7 @@ async def test_a_run_whose_thread_is_deleted_half_way_is_charged(store: Store, w
     async with working(Worker(store, models, spend=models.spend)) as worker:
         await until_written(store, who, run)
         await threads.delete(store, who, run.thread_id)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience(20)):
             while worker.running():  # noqa: ASYNC110  (it looks once a second)
                 await asyncio.sleep(0.01)
 
@@ -98,7 +99,7 @@ async def test_a_call_is_charged_before_a_client_sees_what_became_of_its_run(
     async def spend(_payer: str, _tokens: int) -> None:
         seen.put_nowait((await runs.get(store, who, None, run.id)).status)
 
-    async with working(Worker(store, Scripted([script]), spend=spend)), asyncio.timeout(20):
+    async with working(Worker(store, Scripted([script]), spend=spend)), asyncio.timeout(patience(20)):
         status = await seen.get()
 
     assert status is RunStatus.IN_PROGRESS

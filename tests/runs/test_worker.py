@@ -18,6 +18,7 @@ from gateway.runs import worker as worker_
 from gateway.runs.models.interface import TextDelta, ToolCallDelta
 from gateway.runs.service import _DEFAULTS
 from gateway.runs.worker import Worker
+from tests.pace import patience
 from tests.runs.scripted import STOP, Scripted, calls, says
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ async def now(store: Store, run: Run, project: str = "default") -> Run:
 
 
 async def until(store: Store, run: Run, *statuses: RunStatus, project: str = "default") -> Run:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience(20)):
         while (found := await now(store, run, project)).status not in statuses:  # noqa: ASYNC110  (it waits for the database)
             await asyncio.sleep(0.01)
     return found
@@ -60,7 +61,7 @@ async def steps_of(store: Store, who: Principal, run: Run) -> tuple[RunStep, ...
 
 
 async def until_written(store: Store, who: Principal, run: Run) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience(20)):
         while not await steps_of(store, who, run):  # noqa: ASYNC110  (it waits for the database)
             await asyncio.sleep(0.01)
 
@@ -166,7 +167,7 @@ async def test_a_worker_that_has_no_time_left_hands_over(store: Store) -> None:
         await until(store, run, RunStatus.IN_PROGRESS)
         await until(store, begun, RunStatus.IN_PROGRESS)
         who = Principal(Reach("default"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience(20)):
             while not (await steps_of(store, who, run) or await steps_of(store, who, begun)):  # noqa: ASYNC110  (it waits for the database)
                 await asyncio.sleep(0.01)
         await worker.close(0)
@@ -257,7 +258,7 @@ async def test_a_run_is_taken_up_though_its_task_has_not_ended_yet(
         worker.wake()
         await asyncio.sleep(0)
         waits.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             await until(store, run, RunStatus.COMPLETED)
 
 
@@ -282,7 +283,7 @@ async def test_a_run_whose_lease_another_process_has_taken_is_left_to_it(
     async with working(a_worker(store, Scripted([[asyncio.Event()]]))) as worker:
         await until(store, run, RunStatus.IN_PROGRESS)
         await store.write(lambda writes: writes.set_run(Reach("default"), run.id, {"leased_by": "another"}))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience(20)):
             while worker.running():  # noqa: ASYNC110  (it looks whether it has the lease)
                 await asyncio.sleep(0.01)
 
@@ -312,7 +313,7 @@ async def test_the_loss_of_the_database_leaves_a_run_to_its_lease(
     with monkeypatch.context() as patched:
         patched.setattr(run_progress, "begin", begin)
         async with working(a_worker(store, Scripted())) as worker:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(patience(20)):
                 while (await now(store, run)).leased_by is None or worker.running():  # noqa: ASYNC110  (it waits for the database)
                     await asyncio.sleep(0.01)
     assert (await now(store, run)).status is RunStatus.QUEUED

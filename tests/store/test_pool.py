@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.store.connections import ConnectionPool
+from tests.pace import patience
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +106,7 @@ async def _play(users: Sequence[User]) -> None:
 
 @given(users=USERS)
 def test_every_connection_is_there_again_when_all_users_have_ended(users: list[User]) -> None:
-    asyncio.run(asyncio.wait_for(_play(users), 30))
+    asyncio.run(asyncio.wait_for(_play(users), patience(30)))
 
 
 class RefusedError(Exception):
@@ -143,7 +144,7 @@ async def _play_with_one(users: Sequence[User]) -> None:
 @example(users=[User(0, 0, None, 60.0, breaks=False)] * 2)
 @given(users=USERS)
 def test_where_the_server_has_one_connection_left_all_users_get_it_in_turn(users: list[User]) -> None:
-    asyncio.run(asyncio.wait_for(_play_with_one(users), 30))
+    asyncio.run(asyncio.wait_for(_play_with_one(users), patience(30)))
 
 
 async def test_those_who_wait_are_served_in_the_order_of_their_arrival() -> None:

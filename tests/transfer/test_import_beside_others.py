@@ -26,6 +26,7 @@ from gateway.store.store import Store, open_store
 from gateway.store.writes import Writes
 from tests.exports import ROOT, a_message, a_run, a_step, a_thread, environment, give, held, lines, run, take, take_some
 from tests.make import holding
+from tests.pace import patience
 from tests.transfer import loading
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ async def until_one_waits(postgres_url: str) -> None:
     url = postgres_url.replace("postgresql://", "postgresql+asyncpg://")
     engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
     waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    async with asyncio.timeout(30), engine.connect() as connection:
+    async with asyncio.timeout(patience(30)), engine.connect() as connection:
         while not (await connection.execute(waiting)).scalar_one():
             pass
     await engine.dispose()

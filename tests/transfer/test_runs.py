@@ -20,6 +20,7 @@ from gateway.store.store import Store, open_store
 from gateway.transfer.exporter import export
 from tests.exports import a_message, a_run, a_step, a_thread, an_export, give, held, lines, run, take
 from tests.faces import GraphQL
+from tests.pace import patience
 from tests.rest.calls import new_thread
 from tests.runs.calls import ask, create, poll
 from tests.runs.conftest import lifespan_of
@@ -173,7 +174,7 @@ async def ask_until_text(rest: httpx.AsyncClient, assistant: str) -> Any:
     """Begin a run, and wait for the first text of its answer."""
     thread = (await new_thread(rest, messages=[{"role": "user", "content": "Hi"}]))["id"]
     made = await create(rest, thread, assistant)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience(20)):
         while len(await data_of(rest, f"/threads/{thread}/messages")) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     return made

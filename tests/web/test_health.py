@@ -20,6 +20,7 @@ from gateway.store.store import open_store
 from gateway.web import health
 from gateway.web.health import Readiness
 from tests.live.inside import serving_inside
+from tests.pace import patience
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -119,7 +120,7 @@ async def test_a_database_that_hangs_is_not_waited_for(monkeypatch: pytest.Monke
         return {}
 
     assert (await ready(hang)()).status == 503
-    await asyncio.wait_for(was_let_go.wait(), 10)
+    await asyncio.wait_for(was_let_go.wait(), patience(10))
 
 
 async def test_many_probes_ask_the_database_once() -> None:
