@@ -121,7 +121,7 @@ NODES: Final = Bound("nodes", 100, "ids", "array_above_max_length", "the size of
 PAGE_BYTES: Final = Bound(
     "page_bytes",
     8 * MIB,
-    "stored bytes of the messages of a page; a page ends early, but has at least one message",
+    "stored bytes of the messages, runs, run steps or assistants of a page; a page ends early, but has at least one",
     "none",
     "a response is held in memory until its client has read it",
 )

@@ -5,12 +5,13 @@ Must not be here: the text of statements (`statements.runs`), which status may f
 
 from __future__ import annotations
 
-from operator import attrgetter
+from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.domain.delta import Delta
 from gateway.domain.message import with_created_at
-from gateway.domain.page import Page
+from gateway.domain.page import Page, PageRows, take_all, take_first, take_page
 from gateway.domain.principal import Reach
 from gateway.domain.run import Assistant, OpenRun, Run, RunStep
 from gateway.domain.wire import dump_text
@@ -18,22 +19,24 @@ from gateway.store.filling import FillWrites
 from gateway.store.reads import Reads
 from gateway.store.rows import columns_of
 from gateway.store.schema import tables
-from gateway.store.statements import assistants, following, runs
+from gateway.store.statements import assistants, following, postgres_pages, runs
 from gateway.store.statements.paging import is_ascending
 from gateway.store.statements.single_rows import set_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from gateway.domain.idempotency import IdempotencyKey
     from gateway.domain.ids import ThreadId
     from gateway.domain.message import Message
     from gateway.domain.page import PageRequest
     from gateway.store.rows import Values
+    from gateway.store.statement_cache import Build
 
-T = TypeVar("T")
+T = TypeVar("T", Run, RunStep, Assistant)
 
-_POSITION: Final = attrgetter("position")
+_THREAD: Final = Run._fields.index("thread_id")
+_POSITION: Final = itemgetter(Run._fields.index("position"))
 
 
 class RunReads(Reads):
@@ -56,19 +59,26 @@ class RunReads(Reads):
 
     async def list_runs(self, reach: Reach, thread_id: str, page: PageRequest) -> Page[Run]:
         """Return one page of a thread's runs."""
-        return _page(await self._rows(runs.list_runs, reach, thread_id, page), Run, page)
+        local, remote = runs.list_runs, postgres_pages.list_runs_within_bytes
+        return await self._page_of(Run, page, local, remote, reach, thread_id, page)
 
     async def list_runs_of_each(
         self, reach: Reach, thread_ids: Sequence[str], page: PageRequest
     ) -> dict[str, Page[Run]]:
-        """Return the same page of each of several threads."""
-        found: dict[str, list[Run]] = {thread_id: [] for thread_id in thread_ids}
-        for row in await self._rows(runs.list_runs_of_each, reach, dump_text(list(thread_ids)), page):
-            run = Run(*row)
-            found[run.thread_id].append(run)
+        """Return the same page of each of several threads.
+
+        Errors: AnswerTooLarge where they are larger than the limit of one response.
+        """
+        if len(thread_ids) == 1:
+            return {thread_ids[0]: await self.list_runs(reach, thread_ids[0], page)}
+        local, remote = runs.list_runs_of_each, postgres_pages.list_runs_of_each_within_bytes
+        build = local if self._connection.is_sqlite else remote
+        found: dict[str, list[Any]] = {thread_id: [] for thread_id in thread_ids}
+        for row in await self._taken(take_all, build, reach, dump_text(list(thread_ids)), page):
+            found[row[_THREAD]].append(row)
         for own in found.values():
             own.sort(key=_POSITION, reverse=not is_ascending(page))
-        return {thread_id: _page(own, Run, page) for thread_id, own in found.items()}
+        return {thread_id: _page(take_first(own, page.limit), Run, page) for thread_id, own in found.items()}
 
     async def any_run_from(self, reach: Reach, thread_id: str, cursor: str, *, up: bool) -> bool:
         """Say whether a run of a thread is at a cursor or past it."""
@@ -102,7 +112,8 @@ class RunReads(Reads):
 
     async def list_steps(self, reach: Reach, run_id: str, page: PageRequest) -> Page[RunStep]:
         """Return one page of a run's steps."""
-        return _page(await self._rows(runs.list_steps, reach, run_id, page), RunStep, page)
+        local, remote = runs.list_steps, postgres_pages.list_steps_within_bytes
+        return await self._page_of(RunStep, page, local, remote, reach, run_id, page)
 
     async def has_step(self, reach: Reach, run_id: str, cursor: str) -> bool:
         """Say whether a cursor names a step of the run."""
@@ -115,7 +126,8 @@ class RunReads(Reads):
 
     async def list_assistants(self, reach: Reach, page: PageRequest) -> Page[Assistant]:
         """Return one page of the project's assistants."""
-        return _page(await self._rows(assistants.list_assistants, reach, page), Assistant, page)
+        local, remote = assistants.list_assistants, postgres_pages.list_assistants_within_bytes
+        return await self._page_of(Assistant, page, local, remote, reach, page)
 
     async def has_assistant(self, reach: Reach, cursor: str) -> bool:
         """Say whether a cursor names an assistant."""
@@ -124,6 +136,11 @@ class RunReads(Reads):
     async def due_runs(self, limit: int) -> list[tuple[str, str]]:
         """Return the projects and ids of runs that a worker has to handle, in turns between projects."""
         return [(row[0], row[1]) for row in await self._rows(runs.due_runs, limit)]
+
+    async def _page_of(self, kind: type[T], page: PageRequest, local: Build, remote: Build, *arguments: Any) -> Page[T]:
+        """Return one page, which ends early by its bytes; PostgreSQL, which sends all rows, ends it in a statement."""
+        build = local if self._connection.is_sqlite else remote
+        return _page(await self._taken(partial(take_page, limit=page.limit), build, *arguments), kind, page)
 
 
 class RunWrites(FillWrites, RunReads):
@@ -238,11 +255,13 @@ class RunWrites(FillWrites, RunReads):
         return bool(await self._rows(assistants.remove_assistant, reach, assistant_id))
 
 
-def _page(found: Sequence[Any], make: Callable[..., T], page: PageRequest) -> Page[T]:
-    items = [make(*row) for row in found[: page.limit]]
+def _page(found: PageRows[Any], kind: type[T], page: PageRequest) -> Page[T]:
+    """Make the objects of rows that begin with their fields."""
+    width = len(kind._fields)
+    items = [kind(*row[:width]) for row in found.rows]
     if page.from_end:
         items.reverse()
-    return Page(tuple(items), has_more=len(found) > page.limit)
+    return Page(tuple(items), found.has_more)
 
 
 def _row(columns: Sequence[Any], values: Sequence[Any]) -> Values:

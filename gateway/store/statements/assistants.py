@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import delete, exists, select, update
 
 from gateway.store.schema import tables
+from gateway.store.statements import page_bytes
 from gateway.store.statements.paging import any_row, paged, past_cursor
 
 if TYPE_CHECKING:
@@ -33,9 +34,14 @@ def get_assistants(reach: Reach, assistant_ids: Sequence[str]) -> Select[Any]:
 
 
 def list_assistants(reach: Reach, page: PageRequest) -> Select[Any]:
-    """Select one page of a project's assistants, and one row more."""
-    own = select(*ASSISTANT_COLUMNS).where(_of_project(reach))
-    return paged(own, _BY_NUMBER, page, partial(place_of_assistant, reach))
+    """Select one page of a project's assistants, and one row more.
+
+    Shape: ASSISTANT_COLUMNS, the number, and BYTES.
+    """
+    own = tables.assistants.c
+    stored = page_bytes.of_texts(own.fields)
+    listed = select(*ASSISTANT_COLUMNS, own.number, stored).where(_of_project(reach))
+    return paged(listed, _BY_NUMBER, page, partial(place_of_assistant, reach))
 
 
 def any_assistant_from(reach: Reach, cursor: str, up: bool) -> Select[Any]:

@@ -8,6 +8,8 @@ Must not be here: where a page begins and how many items it has at most (`messag
 
 from __future__ import annotations
 
+import operator
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from sqlalchemy import ColumnElement, Integer, Label, and_, case, cast, func, literal_column, or_, select, true
@@ -51,6 +53,27 @@ def or_none(stored: Any) -> Label[int]:
 def of_thread() -> ColumnElement[int]:
     """Select the stored bytes of a thread itself."""
     return octets(tables.threads.c.metadata) + octets(tables.threads.c.tool_resources)
+
+
+def of_texts(*texts: ColumnElement[Any]) -> Label[int]:
+    """Select the stored bytes of some columns, which may be null."""
+    none = literal_column("0", Integer())
+    return reduce(operator.add, [func.coalesce(octets(each), none) for each in texts]).label(BYTES)
+
+
+def limit_rows(listed: Select[Any], *key: str, up: bool) -> Select[Any]:
+    """Select the same page, without the rows that follow the first one after its end.
+
+    Shape: the rows of `listed`, which has BYTES, in the order of a key.
+    """
+    page = listed.subquery("page")
+    kept = _until(MAX_BYTES, page, [_directed(page.c[name], up=up) for name in key])
+    return kept.order_by(*(_directed(kept.selected_columns[name], up=up) for name in key))
+
+
+def limit_rows_unordered(found: Select[Any]) -> Select[Any]:
+    """Select the same rows in any order, without those that follow the first one over the limit of a response."""
+    return _until(MAX_ANSWER_BYTES, found.subquery("page"), None)
 
 
 def limit_bytes(listed: Select[Any], *, up: bool) -> Select[Any]:
@@ -109,6 +132,22 @@ def _with_texts_of(listed: Select[Any], *, up: bool, numbered: bool = False) -> 
     window: Any = {"order_by": key.asc() if up else key.desc(), "rows": (None, 0)}
     more = (func.count().over(**window).label("number"),) if numbered else ()
     return _within(MAX_BYTES, counted, func.sum(counted.c[BYTES]).over(**window), *more)
+
+
+def _until(at_most: int, page: FromClause, order: list[ColumnElement[Any]] | None) -> Select[Any]:
+    """Select rows up to the first one with which their sum exceeds a limit; whoever takes them omits that one.
+
+    The first row may have any size, so the second one always comes.
+    """
+    window: Any = {"order_by": order, "rows": (None, 0)}
+    counts = {"held": func.sum(page.c[BYTES]).over(**window), "number": func.count().over(**window)}
+    rows = select(*page.c, *(each.label(f"of_{name}") for name, each in counts.items())).subquery("rows")
+    is_kept = or_(rows.c.of_held - rows.c[BYTES] <= at_most, rows.c.of_number == literal_column("2"))
+    return select(*(rows.c[each.name] for each in page.c)).where(is_kept)
+
+
+def _directed(column: ColumnElement[Any], *, up: bool) -> ColumnElement[Any]:
+    return column.asc() if up else column.desc()
 
 
 def _within(at_most: int, counted: FromClause, held: ColumnElement[Any], *more: ColumnElement[Any]) -> Select[Any]:

@@ -12,7 +12,7 @@ from sqlalchemy import JSON, Text, cast, func, literal_column, null, select, uni
 from gateway.domain.page import WHOLE
 from gateway.domain.principal import Reach
 from gateway.store.schema import tables
-from gateway.store.statements import following, messages, page_bytes
+from gateway.store.statements import assistants, following, messages, page_bytes, runs
 from gateway.store.statements.functions import as_text, json_row
 from gateway.store.statements.paging import is_ascending
 
@@ -94,6 +94,29 @@ def with_message(
     one: Any = threads.c.own_0
     found = messages.list_messages(Reach(reach.project_id).and_unfinished(), one, page, fields=fields)
     return page_bytes.limit_bytes_beside(found, threads)
+
+
+def list_runs_within_bytes(reach: Reach, thread_id: str, page: PageRequest) -> Select[Any]:
+    """Select the rows of `list_runs`, without those after the first one that exceeds the limit of a page."""
+    listed = runs.list_runs(reach, thread_id, page)
+    return page_bytes.limit_rows(listed, "position", up=is_ascending(page))
+
+
+def list_runs_of_each_within_bytes(reach: Reach, thread_ids: str, page: PageRequest) -> Select[Any]:
+    """Select the rows of `list_runs_of_each`, without those after the first one that exceeds that of a response."""
+    return page_bytes.limit_rows_unordered(runs.list_runs_of_each(reach, thread_ids, page))
+
+
+def list_steps_within_bytes(reach: Reach, run_id: str, page: PageRequest) -> Select[Any]:
+    """Select the rows of `list_steps`, without those after the first one that exceeds the limit of a page."""
+    listed = runs.list_steps(reach, run_id, page)
+    return page_bytes.limit_rows(listed, "position", up=is_ascending(page))
+
+
+def list_assistants_within_bytes(reach: Reach, page: PageRequest) -> Select[Any]:
+    """Select the rows of `list_assistants`, without those after the first one that exceeds the limit of a page."""
+    listed = assistants.list_assistants(reach, page)
+    return page_bytes.limit_rows(listed, "number", "id", up=is_ascending(page))
 
 
 def messages_after_within_bytes(reach: Reach, thread_id: str, position: int, limit: int) -> Select[Any]:

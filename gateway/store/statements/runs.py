@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from gateway.domain.run import RunRow, StepRow
 from gateway.store.schema import tables
-from gateway.store.statements import threads
+from gateway.store.statements import page_bytes, threads
 from gateway.store.statements.access import is_shown, within, within_thread
 from gateway.store.statements.functions import among, as_text, json_column, json_values, now_ms, value_as_text
 from gateway.store.statements.paging import any_row, paged, past_cursor
@@ -47,6 +47,8 @@ RUN_COLUMNS: Final = _columns(tables.runs, RunRow._fields)
 STEP_COLUMNS: Final = _columns(tables.run_steps, StepRow._fields)
 _BY_POSITION: Final = (tables.runs.c.position,)
 _STEPS_BY_POSITION: Final = (tables.run_steps.c.position,)
+_RUN_TEXTS: Final = tuple(map(tables.runs.c.__getitem__, ("settings", "metadata", "required_action", "last_error")))
+_STEP_TEXTS: Final = (tables.run_steps.c.details, tables.run_steps.c.last_error)
 _IMAGE_FILE: Final = '%"type":"image_file"%'  # within a text the quotation marks would be escaped
 
 
@@ -112,19 +114,27 @@ def get_runs(reach: Reach, run_ids: Sequence[str]) -> Select[Any]:
 
 
 def list_runs(reach: Reach, thread_id: str, page: PageRequest) -> Select[Any]:
-    """Select one page of a thread's runs, and one row more."""
-    own = select(*RUN_COLUMNS).where(within_thread(tables.runs, reach, thread_id), is_shown(reach, thread_id))
+    """Select one page of a thread's runs, and one row more.
+
+    Shape: RUN_COLUMNS and BYTES.
+    """
+    stored = page_bytes.of_texts(*_RUN_TEXTS)
+    own = select(*RUN_COLUMNS, stored).where(within_thread(tables.runs, reach, thread_id), is_shown(reach, thread_id))
     return paged(own, _BY_POSITION, page, partial(place_of_run, reach, thread_id))
 
 
 def list_runs_of_each(reach: Reach, thread_ids: str, page: PageRequest) -> Select[Any]:
-    """Select the same page of several threads, whose ids are an array of JSON; the rows are in no order."""
+    """Select the same page of several threads, whose ids are an array of JSON; the rows are in no order.
+
+    Shape: RUN_COLUMNS and BYTES.
+    """
     thread = json_values(as_text(thread_ids)).table_valued("value", name="thread")
     one: Any = value_as_text(literal_column("thread.value"))  # the id of the outer statement
     listed = list_runs(reach, one, page).with_only_columns(tables.runs.c.id).subquery("listed")
     ids = json_values(select(json_column(listed.c.id)).scalar_subquery()).table_valued("value", name="run")
     own = and_(within_thread(tables.runs, reach, one), tables.runs.c.id == value_as_text(ids.c.value))
-    return select(*RUN_COLUMNS).select_from(thread.join(ids, literal_column("true")).join(tables.runs, own))
+    found = thread.join(ids, literal_column("true")).join(tables.runs, own)
+    return select(*RUN_COLUMNS, page_bytes.of_texts(*_RUN_TEXTS)).select_from(found)
 
 
 def any_run_from(reach: Reach, thread_id: str, cursor: str, up: bool) -> Select[Any]:
@@ -183,8 +193,12 @@ def steps_of_each(reach: Reach, run_ids: str, position: int) -> Select[Any]:
 
 
 def list_steps(reach: Reach, run_id: str, page: PageRequest) -> Select[Any]:
-    """Select one page of a run's steps, and one row more."""
-    own = select(*STEP_COLUMNS).where(within(tables.run_steps, reach), tables.run_steps.c.run_id == run_id)
+    """Select one page of a run's steps, and one row more.
+
+    Shape: STEP_COLUMNS and BYTES.
+    """
+    stored = page_bytes.of_texts(*_STEP_TEXTS)
+    own = select(*STEP_COLUMNS, stored).where(within(tables.run_steps, reach), tables.run_steps.c.run_id == run_id)
     return paged(own, _STEPS_BY_POSITION, page, partial(place_of_step, reach, run_id))
 
 
