@@ -128,7 +128,7 @@ PAGE_BYTES: Final = Bound(
 ANSWER_BYTES: Final = Bound(
     "answer_bytes",
     16 * MIB,
-    "bytes of a GraphQL response, or stored bytes of the messages in it",
+    "bytes of a GraphQL response, or stored bytes of the messages, or of the runs of several threads, in it",
     "answer_too_large",
     "two whole pages fit",
 )

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.fixture
+def _always_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fetch keys for each token."""
+    for name in ("REFETCH_S", "FRESH_S"):
+        monkeypatch.setattr(jwt_module, name, 0)
+
+
 @pytest.mark.parametrize("kind", ["RS256", "ES256"])
 async def test_a_token_is_checked_with_the_key_that_it_names(tmp_path: Path, kind: str) -> None:
     users = by_file(tmp_path, public(kind, "a"), public(kind, "b", 1))
@@ -142,12 +149,9 @@ async def test_a_key_that_was_added_is_fetched_when_a_token_names_it(monkeypatch
         assert await users.verify(signed(private("ES256"), "ES256", "a")) is None
 
 
+@pytest.mark.usefixtures("_always_fetched")
 @pytest.mark.parametrize("key_ids", [("a", "b"), (None, None)], ids=["ids", "no ids"])
-async def test_while_keys_rotate_tokens_of_both_are_accepted(
-    monkeypatch: pytest.MonkeyPatch, key_ids: tuple[str | None, str | None]
-) -> None:
-    monkeypatch.setattr(jwt_module, "REFETCH_S", 0)
-    monkeypatch.setattr(jwt_module, "FRESH_S", 0)
+async def test_while_keys_rotate_tokens_of_both_are_accepted(key_ids: tuple[str | None, str | None]) -> None:
     old, new = (public("ES256", key_id, number) for number, key_id in enumerate(key_ids))
     tokens = [signed(private("ES256", number), "ES256", key_id) for number, key_id in enumerate(key_ids)]
     body: dict[str, Any] = {}
@@ -160,11 +164,8 @@ async def test_while_keys_rotate_tokens_of_both_are_accepted(
     assert accepted == [[True, False], [True, True], [False, True]]
 
 
-async def test_an_empty_jwks_rejects_all_tokens_after_the_next_fetch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jwt_module, "REFETCH_S", 0)
-    monkeypatch.setattr(jwt_module, "FRESH_S", 0)
+@pytest.mark.usefixtures("_always_fetched")
+async def test_an_empty_jwks_rejects_all_tokens_after_the_next_fetch(tmp_path: Path) -> None:
     users = by_file(tmp_path, public("ES256", "a"))
     token = signed(private("ES256"), "ES256", "a")
     before = await users.verify(token)
@@ -221,11 +222,10 @@ async def test_authentication_is_unavailable_until_the_jwks_is_read(tmp_path: Pa
         await users.verify(signed(private("ES256"), "ES256", "a"))
 
 
+@pytest.mark.usefixtures("_always_fetched")
 async def test_signing_keys_that_cannot_be_refreshed_are_trusted_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jwt_module, "REFETCH_S", 0)
-    monkeypatch.setattr(jwt_module, "FRESH_S", 0)
     users = by_file(tmp_path, public("ES256", "a"))
     token = signed(private("ES256"), "ES256", "a")
     await users.verify(token)

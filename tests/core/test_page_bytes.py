@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from gateway.core import messages, streaming, threads, transfer
 from gateway.core.paging import ends_of
-from gateway.domain import ids, page
+from gateway.domain import ids
 from gateway.domain.change import MessageCreated, MessageUpdated
 from gateway.domain.message import Message, MessagePatch, Status
 from gateway.domain.page import WIRE, Order, PageRead, PageRequest
 from gateway.domain.principal import Principal, Reach
 from gateway.domain.thread_list import Beside, OrderBy, Selection
 from gateway.errors import AnswerTooLarge
-from gateway.store.statements import page_bytes
 from gateway.store.store import opened_store
 from tests.core.model import Asking, Entry, answer_of, askings
+from tests.core.small_pages import small_pages
 from tests.make import list_page, make_thread, put_message, text_part
 
 if TYPE_CHECKING:
@@ -37,11 +37,7 @@ SIZES = st.lists(st.integers(0, 300) | st.integers(300, 900), min_size=1, max_si
 
 @pytest.fixture(autouse=True, scope="module")
 def _small_pages() -> Iterator[None]:
-    """Let pages be small, before the first statement is built."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (page, page_bytes):
-            patch.setattr(module, "MAX_BYTES", AT_MOST)
-            patch.setattr(module, "MAX_ANSWER_BYTES", 2 * AT_MOST)
+    with small_pages(AT_MOST):
         yield
 
 

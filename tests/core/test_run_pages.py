@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core import assistants, runs
-from gateway.domain import page, parse_run
+from gateway.domain import parse_run
 from gateway.domain.ids import ThreadId, new_id
 from gateway.domain.page import Order, Page, PageRequest
 from gateway.domain.principal import Principal, Reach
 from gateway.domain.run import Assistant, Run, RunStep
 from gateway.errors import AnswerTooLarge
-from gateway.store.statements import page_bytes
 from gateway.store.store import opened_store
+from tests.core.small_pages import small_pages
 from tests.make import make_thread
 
 if TYPE_CHECKING:
@@ -32,11 +32,7 @@ SIZES: Final = st.lists(st.integers(0, 900) | st.integers(1_500, 2_500), min_siz
 
 @pytest.fixture(autouse=True, scope="module")
 def _small_pages() -> Iterator[None]:
-    """Let pages be small, before the first statement is built."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (page, page_bytes):
-            patch.setattr(module, "MAX_BYTES", AT_MOST)
-            patch.setattr(module, "MAX_ANSWER_BYTES", 2 * AT_MOST)
+    with small_pages(AT_MOST):
         yield
 
 
@@ -96,13 +92,13 @@ async def test_runs_of_several_threads_are_all_returned_or_too_large(
 ) -> None:
     made = [await _with_runs(store, who, each) for each in (sizes, others)]
     threads, asked = [each[0] for each in made], PageRequest(limit, Order.ASC)
-    stored = sum(400 + size for each in (sizes, others) for size in each[:limit])
+    read = [_run(threads[0], 1, size) for each in (sizes, others) for size in each[: limit + 1]]
 
-    try:
-        found = await runs.list_pages(store, who, threads, asked)
-    except AnswerTooLarge:
-        assert stored > 2 * AT_MOST
+    if sum(map(_stored, read)) > 2 * AT_MOST:  # with the run after each page
+        with pytest.raises(AnswerTooLarge):
+            await runs.list_pages(store, who, threads, asked)
         return
+    found = await runs.list_pages(store, who, threads, asked)
 
     assert [[run.id for run in found[thread].items] for thread in threads] == [ids[:limit] for _, ids in made]
     assert [found[thread].has_more for thread in threads] == [len(ids) > limit for _, ids in made]

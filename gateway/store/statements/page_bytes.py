@@ -1,8 +1,9 @@
-"""The limit on the stored bytes of a page, and how PostgreSQL leaves out the texts of rows after it.
+"""The limit on the stored bytes of a page, and how PostgreSQL leaves out what follows the page.
 
 SQLite yields rows one by one, so there it is enough to stop reading (`domain.page.take_page`). PostgreSQL sends all
-selected rows: so the statement sums the bytes, and selects the rows after the end of a page without their texts. It
-knows the lengths of texts without reading them, since they are stored out of line and compressed.
+selected rows: so the statement sums the bytes. Messages after the end of a page come without their texts; of runs,
+steps and assistants only the first one comes, which shows that there is more. It knows the lengths of texts without
+reading them, since they are stored out of line and compressed.
 Must not be here: where a page begins and how many items it has at most (`messages`).
 """
 

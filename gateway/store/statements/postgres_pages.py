@@ -1,6 +1,7 @@
-"""Pages of PostgreSQL, within the limit on bytes: it sends all selected rows, so those after the limit have no texts.
+"""Pages of PostgreSQL, within the limit on bytes: it sends all selected rows, so those after the limit need care.
 
-Must not be here: which rows those are (`messages`, `following`), how bytes are summed (`page_bytes`).
+Of messages they have no texts; of runs, steps and assistants they are left out.
+Must not be here: which rows those are (`messages`, `following`, `runs`), how bytes are summed (`page_bytes`).
 """
 
 from __future__ import annotations
